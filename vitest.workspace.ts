@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config"
+
+// The tests run on the sources, so that a failing line is the line to mend.
+const conditions = ["@scoped-mcp/source", "node", "import", "module", "default"]
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    testTimeout: 20_000,
+    projects: ["core", "node", "sql", "cli"].map((name) => ({
+      extends: true as const,
+      test: { name, root: `packages/${name}`, include: ["test/**/*.test.ts"] }
+    }))
+  }
+})
