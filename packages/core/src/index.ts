@@ -1,1 +1,10 @@
-export {}
+export * as HttpDispatcher from "./HttpDispatcher.ts"
+export * as Limits from "./Limits.ts"
+export * as McpConnection from "./McpConnection.ts"
+export * as McpError from "./McpError.ts"
+export * as ProcessOwner from "./ProcessOwner.ts"
+export * as ServerConfig from "./ServerConfig.ts"
+export * as ServerSource from "./ServerSource.ts"
+export * as ToolResult from "./ToolResult.ts"
+export * as Wire from "./Wire.ts"
+export * as CallEngine from "./CallEngine.ts"

@@ -1,1 +1,5 @@
-export {}
+export * as McpNode from "./McpNode.ts"
+export * as NodeHttpDispatcher from "./NodeHttpDispatcher.ts"
+export * as NodeProcessOwner from "./NodeProcessOwner.ts"
+export * as ProcessTable from "./ProcessTable.ts"
+export { runMain } from "./runMain.ts"

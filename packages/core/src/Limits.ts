@@ -1,0 +1,136 @@
+/**
+ * The limits of a server's connection and of a pool, with their defaults. Every wait and every buffer has one.
+ *
+ * @since 0.1.0
+ */
+import * as ByteSize from "effect/ByteSize"
+import * as Duration from "effect/Duration"
+
+/**
+ * A length of time, written with its unit (`"20 seconds"`). A bare number is refused: its unit would be a guess.
+ *
+ * @since 0.1.0
+ */
+export type Span = Exclude<Duration.Input, number | bigint>
+
+/**
+ * What a caller meets when every place and every waiting place is taken, or, with `reject`, every place: `suspend`
+ * waits in the queue (backpressure), `reject` fails with `Overloaded` at once.
+ *
+ * @since 0.1.0
+ */
+export type Overload = "suspend" | "reject"
+
+/**
+ * The limits of one server. All are optional; {@link defaults} has the values that hold otherwise.
+ *
+ * @since 0.1.0
+ */
+export interface ServerLimits {
+  /** From the start of the process, or the first dial, to the end of the handshake. Default 10 seconds. */
+  readonly connectTimeout?: Span | undefined
+  /** Longest silence of a running call; progress re-arms it. Default 60 seconds. */
+  readonly callIdleTimeout?: Span | undefined
+  /** Longest time of a call, whatever its progress. Default 300 seconds. */
+  readonly callTimeout?: Span | undefined
+  /** Longest time of a close: a process gets 30 % of it after its end of input, 30 % after TERM, then KILL. Default 5 seconds. */
+  readonly closeTimeout?: Span | undefined
+  /** Unused for this long, the connection is closed; the next call opens it again. Default 10 minutes. */
+  readonly idleTimeToLive?: Span | undefined
+  /** Never close for idling. Warming a server up sets it too. Default false. */
+  readonly keepAlive?: boolean | undefined
+  /** Calls that run at the same time. Default 50. */
+  readonly maxConcurrency?: number | undefined
+  /** Calls that wait for a place. Default 1,000. */
+  readonly maxWaiting?: number | undefined
+  /** What a call meets when every place is taken. Default `suspend`. */
+  readonly overload?: Overload | undefined
+  /** Largest message that is sent. Default 1 MiB. */
+  readonly maxRequestBytes?: ByteSize.Input | undefined
+  /** Largest message that is accepted. Default 16 MiB. */
+  readonly maxMessageBytes?: ByteSize.Input | undefined
+}
+
+/**
+ * {@link ServerLimits} with every value present: milliseconds and bytes.
+ *
+ * @since 0.1.0
+ */
+export interface ResolvedLimits {
+  readonly connectTimeout: Duration.Duration
+  readonly callIdleTimeout: Duration.Duration
+  readonly callTimeout: Duration.Duration
+  readonly closeTimeout: Duration.Duration
+  readonly idleTimeToLive: Duration.Duration
+  readonly keepAlive: boolean
+  readonly maxConcurrency: number
+  readonly maxWaiting: number
+  readonly overload: Overload
+  readonly maxRequestBytes: number
+  readonly maxMessageBytes: number
+}
+
+/**
+ * The defaults of {@link ServerLimits}.
+ *
+ * @since 0.1.0
+ */
+export const defaults: ResolvedLimits = {
+  connectTimeout: Duration.seconds(10),
+  callIdleTimeout: Duration.seconds(60),
+  callTimeout: Duration.seconds(300),
+  closeTimeout: Duration.seconds(5),
+  idleTimeToLive: Duration.minutes(10),
+  keepAlive: false,
+  maxConcurrency: 50,
+  maxWaiting: 1_000,
+  overload: "suspend",
+  maxRequestBytes: 1024 * 1024,
+  maxMessageBytes: 16 * 1024 * 1024
+}
+
+/** Longest wait for the server's answer to the DELETE that ends an HTTP session. */
+export const sessionDeleteTimeout: Duration.Duration = Duration.seconds(2)
+
+/** Pages, and items, that one listing may have before it is refused. */
+export const listing = { maxPages: 100, maxItems: 10_000 } as const
+
+const span = (name: string, input: Span | undefined, fallback: Duration.Duration): Duration.Duration => {
+  if (input === undefined) return fallback
+  if (typeof input === "number" || typeof input === "bigint") {
+    throw new TypeError(`${name} needs a unit: write "${String(input)} seconds" or "${String(input)} millis"`)
+  }
+  const duration = Duration.fromInputUnsafe(input)
+  if (Duration.toMillis(duration) <= 0) throw new TypeError(`${name} must be longer than nothing`)
+  return duration
+}
+
+const count = (name: string, input: number | undefined, fallback: number, least: number): number => {
+  if (input === undefined) return fallback
+  if (!Number.isInteger(input) || input < least)
+    throw new TypeError(`${name} must be a whole number of at least ${least}`)
+  return input
+}
+
+const bytes = (input: ByteSize.Input | undefined, fallback: number): number =>
+  input === undefined ? fallback : ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(input))
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws TypeError for a value that no server could have: a bare number as a duration, a limit below its least value.
+ * @since 0.1.0
+ */
+export const resolve = (limits: ServerLimits): ResolvedLimits => ({
+  connectTimeout: span("connectTimeout", limits.connectTimeout, defaults.connectTimeout),
+  callIdleTimeout: span("callIdleTimeout", limits.callIdleTimeout, defaults.callIdleTimeout),
+  callTimeout: span("callTimeout", limits.callTimeout, defaults.callTimeout),
+  closeTimeout: span("closeTimeout", limits.closeTimeout, defaults.closeTimeout),
+  idleTimeToLive: span("idleTimeToLive", limits.idleTimeToLive, defaults.idleTimeToLive),
+  keepAlive: limits.keepAlive ?? defaults.keepAlive,
+  maxConcurrency: count("maxConcurrency", limits.maxConcurrency, defaults.maxConcurrency, 1),
+  maxWaiting: count("maxWaiting", limits.maxWaiting, defaults.maxWaiting, 0),
+  overload: limits.overload ?? defaults.overload,
+  maxRequestBytes: bytes(limits.maxRequestBytes, defaults.maxRequestBytes),
+  maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes)
+})

@@ -1,0 +1,180 @@
+/**
+ * How to reach one MCP server, and its limits: plain data that can be compared and printed. Secrets inside are
+ * `Redacted` from the moment they are given.
+ *
+ * @example
+ * ```ts
+ * import { ServerConfig } from "@scoped-mcp/core"
+ *
+ * export const files = ServerConfig.stdio({ command: "npx", args: ["-y", "@modelcontextprotocol/server-filesystem", "."] })
+ * export const search = ServerConfig.http({ url: "https://example.com/mcp", callTimeout: "20 seconds" })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Redacted from "effect/Redacted"
+import * as Limits from "./Limits.ts"
+
+/**
+ * Which variables of our own environment a started server sees besides the ones declared for it: the few that programs
+ * need to run at all (`minimal`: PATH, HOME, locale, temporary folder and the like), `none`, `all`, or these by name on
+ * top of the minimal ones.
+ *
+ * @since 0.1.0
+ */
+export type InheritEnv = "minimal" | "none" | "all" | ReadonlyArray<string>
+
+/**
+ * A server that is started as a process and spoken to over its standard input and output.
+ *
+ * @since 0.1.0
+ */
+export interface Stdio {
+  readonly _tag: "Stdio"
+  readonly command: string
+  readonly args: ReadonlyArray<string | Redacted.Redacted<string>>
+  readonly env: Readonly<Record<string, Redacted.Redacted<string>>>
+  readonly inheritEnv: InheritEnv
+  readonly cwd: string | undefined
+  readonly disabled: string | undefined
+  readonly limits: Limits.ResolvedLimits
+}
+
+/**
+ * A server that is reached over Streamable HTTP.
+ *
+ * @since 0.1.0
+ */
+export interface Http {
+  readonly _tag: "Http"
+  readonly url: Redacted.Redacted<string>
+  readonly headers: Readonly<Record<string, Redacted.Redacted<string>>>
+  readonly disabled: string | undefined
+  readonly limits: Limits.ResolvedLimits
+}
+
+/** @since 0.1.0 */
+export type ServerConfig = Stdio | Http
+
+type Secret = string | Redacted.Redacted<string>
+
+/** @since 0.1.0 */
+export interface StdioOptions extends Limits.ServerLimits {
+  /** A program on the PATH, or a path. It is started directly, never through a shell. */
+  readonly command: string
+  /** Arguments, one each. A `Redacted` one is kept out of errors and logs. */
+  readonly args?: ReadonlyArray<Secret> | undefined
+  /** Variables for the server; every value is treated as a secret. */
+  readonly env?: Readonly<Record<string, Secret>> | undefined
+  /** Default `minimal`. */
+  readonly inheritEnv?: InheritEnv | undefined
+  /** Folder the server starts in. Default: ours. */
+  readonly cwd?: string | undefined
+  /** Why the server is switched off; calls to it then fail with `ServerDisabled`. */
+  readonly disabled?: string | undefined
+}
+
+/** @since 0.1.0 */
+export interface HttpOptions extends Limits.ServerLimits {
+  /** Absolute `http:` or `https:` address of the MCP endpoint. Its query and user info are treated as secrets. */
+  readonly url: Secret | URL
+  /** Headers of every request, `Authorization` for instance; every value is treated as a secret. */
+  readonly headers?: Readonly<Record<string, Secret>> | undefined
+  /** Why the server is switched off; calls to it then fail with `ServerDisabled`. */
+  readonly disabled?: string | undefined
+}
+
+const redact = (secret: Secret): Redacted.Redacted<string> =>
+  typeof secret === "string" ? Redacted.make(secret) : secret
+
+const redactAll = (secrets: Readonly<Record<string, Secret>> | undefined) =>
+  Object.fromEntries(Object.entries(secrets ?? {}).map(([name, secret]) => [name, redact(secret)]))
+
+/**
+ * A server started as a process.
+ *
+ * @throws TypeError for an empty command or an impossible limit.
+ * @since 0.1.0
+ */
+export const stdio = (options: StdioOptions): Stdio => {
+  if (options.command.trim() === "") throw new TypeError("command must not be empty")
+  return {
+    _tag: "Stdio",
+    command: options.command,
+    args: options.args ?? [],
+    env: redactAll(options.env),
+    inheritEnv: options.inheritEnv ?? "minimal",
+    cwd: options.cwd,
+    disabled: options.disabled,
+    limits: Limits.resolve(options)
+  }
+}
+
+/**
+ * A server reached over Streamable HTTP.
+ *
+ * @throws TypeError for an address that is not absolute http(s), or an impossible limit.
+ * @since 0.1.0
+ */
+export const http = (options: HttpOptions): Http => {
+  const url = options.url instanceof URL ? Redacted.make(options.url.href) : redact(options.url)
+  const protocol = URL.canParse(Redacted.value(url)) ? new URL(Redacted.value(url)).protocol : undefined
+  if (options.disabled === undefined && protocol !== "http:" && protocol !== "https:") {
+    throw new TypeError("url must be an absolute http: or https: address")
+  }
+  return {
+    _tag: "Http",
+    url,
+    headers: redactAll(options.headers),
+    disabled: options.disabled,
+    limits: Limits.resolve(options)
+  }
+}
+
+/**
+ * Where the server is, for people: the command line or the address, without secrets.
+ *
+ * @since 0.1.0
+ */
+export const target = (config: ServerConfig): string => {
+  switch (config._tag) {
+    case "Stdio":
+      return [config.command, ...config.args.map((arg) => (typeof arg === "string" ? arg : "<redacted>"))].join(" ")
+    case "Http": {
+      if (!URL.canParse(Redacted.value(config.url))) return "<no address>"
+      const url = new URL(Redacted.value(config.url))
+      return `${url.origin}${url.pathname}`
+    }
+  }
+}
+
+/**
+ * The secret texts inside, to be scrubbed from whatever leaves the connection. Shorter ones than 6 characters are left
+ * out: scrubbing them would only garble.
+ *
+ * @since 0.1.0
+ */
+export const secrets = (config: ServerConfig): ReadonlyArray<string> => {
+  const found =
+    config._tag === "Stdio"
+      ? [
+          ...Object.values(config.env).map(Redacted.value),
+          ...config.args.filter((arg) => typeof arg !== "string").map(Redacted.value)
+        ]
+      : [...Object.values(config.headers).map(Redacted.value), ...urlSecrets(Redacted.value(config.url))]
+  // A header such as "Bearer abc" is echoed without its scheme more often than with it.
+  const parts = found.flatMap((secret) => [secret, ...secret.split(/\s+/).slice(1)])
+  return [...new Set(parts)].filter((secret) => secret.length >= 6)
+}
+
+const urlSecrets = (text: string): ReadonlyArray<string> => {
+  if (!URL.canParse(text)) return []
+  const url = new URL(text)
+  return [
+    ...url.searchParams.values(),
+    url.search.slice(1),
+    decodeURIComponent(url.password),
+    url.password,
+    url.username
+  ]
+}

@@ -1,0 +1,73 @@
+/**
+ * A server of a pool that is given as a program rather than as data: any layer that provides a connection, or a
+ * transport of the MCP SDK. It has an explicit identity, because functions cannot be compared.
+ *
+ * @since 0.1.0
+ */
+import type { Transport } from "@modelcontextprotocol/client"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Limits from "./Limits.ts"
+import type { McpConnection } from "./McpConnection.ts"
+import type { McpError } from "./McpError.ts"
+import type { ServerConfig } from "./ServerConfig.ts"
+
+/**
+ * A connection from a layer. Two sources are the same server when their identities are equal.
+ *
+ * @since 0.1.0
+ */
+export interface FromLayer {
+  readonly _tag: "FromLayer"
+  readonly identity: string
+  readonly layer: Layer.Layer<McpConnection, McpError>
+  readonly disabled: undefined
+  readonly limits: Limits.ResolvedLimits
+}
+
+/**
+ * A connection over any transport of the MCP SDK, of its current or its maintenance line; WebSocket servers are reached
+ * this way.
+ *
+ * @since 0.1.0
+ */
+export interface FromTransport {
+  readonly _tag: "FromTransport"
+  readonly identity: string
+  readonly make: Effect.Effect<Transport, unknown, Scope.Scope>
+  readonly disabled: undefined
+  readonly limits: Limits.ResolvedLimits
+}
+
+/** @since 0.1.0 */
+export type ServerSource = FromLayer | FromTransport
+
+/**
+ * What a pool accepts as a server: data or a program.
+ *
+ * @since 0.1.0
+ */
+export type Server = ServerConfig | ServerSource
+
+/**
+ * The pool builds the layer anew for every connection and closes it with the entry.
+ *
+ * @since 0.1.0
+ */
+export const fromLayer = (
+  identity: string,
+  layer: Layer.Layer<McpConnection, McpError>,
+  limits: Limits.ServerLimits = {}
+): FromLayer => ({ _tag: "FromLayer", identity, layer, disabled: undefined, limits: Limits.resolve(limits) })
+
+/**
+ * A fresh transport is made for every connection; its scope is the connection's.
+ *
+ * @since 0.1.0
+ */
+export const fromTransport = (
+  identity: string,
+  make: Effect.Effect<Transport, unknown, Scope.Scope>,
+  limits: Limits.ServerLimits = {}
+): FromTransport => ({ _tag: "FromTransport", identity, make, disabled: undefined, limits: Limits.resolve(limits) })

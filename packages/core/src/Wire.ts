@@ -1,0 +1,100 @@
+/**
+ * The one owner of the line to a server. Requests of the {@link CallEngine} and the MCP SDK's client share it: the
+ * engine's go through `post`, everything else through `transport`.
+ *
+ * @since 0.1.0
+ */
+import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
+import type * as Effect from "effect/Effect"
+import type { Reason } from "./McpError.ts"
+import type { StopStep } from "./ProcessOwner.ts"
+
+/**
+ * A JSON-RPC request of the engine.
+ *
+ * @since 0.1.0
+ */
+export interface RequestFrame {
+  readonly jsonrpc: "2.0"
+  readonly id: number
+  readonly method: string
+  readonly params: Readonly<Record<string, unknown>>
+}
+
+/**
+ * What becomes of a posted request, told synchronously.
+ *
+ * @since 0.1.0
+ */
+export interface PostListener {
+  /** From here on the server may have read it. */
+  readonly onHanded: () => void
+  /** It will not be answered. */
+  readonly onFailure: (reason: Reason) => void
+}
+
+/**
+ * The engine's side of the wire, offered every frame the server sends. True: it was the engine's; false: it goes to the
+ * SDK.
+ *
+ * @since 0.1.0
+ */
+export interface FrameReceiver {
+  readonly onFrame: (frame: Readonly<Record<string, unknown>>) => boolean
+  /** The message that answers this id, or may do so, is over the limit and was dropped. */
+  readonly onTooLarge: (id: number) => boolean
+  /** The wire has ended; nothing more comes. Called once, also when it had ended before. */
+  readonly onClosed: (why: WireClosed) => void
+}
+
+/**
+ * Why the wire ended, from our side or theirs; `toReason` makes the error of one request that was on it.
+ *
+ * @since 0.1.0
+ */
+export interface WireClosed {
+  readonly detail: string
+  readonly toReason: (delivery: "NotSent" | "OutcomeUnknown") => Reason
+}
+
+/**
+ * What the wire has seen besides messages; texts are scrubbed.
+ *
+ * @since 0.1.0
+ */
+export interface WireDiagnostics {
+  readonly pid: number | undefined
+  readonly sessionId: string | undefined
+  /** The last lines on stderr. */
+  readonly stderr: string
+  /** Lines on stdout that are no protocol messages: how many, and the first of them. */
+  readonly noiseCount: number
+  readonly noise: ReadonlyArray<string>
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+}
+
+/** @since 0.1.0 */
+export interface Wire {
+  /** What the SDK's client talks through: handshake, lists, notifications, requests of the server. */
+  readonly transport: Transport
+  /**
+   * Sends a request of the engine and returns what cancels it: unsent, it is dropped; sent, the server is told. `name`
+   * is the tool, prompt or resource meant, `body` the frame as JSON.
+   */
+  readonly post: (frame: RequestFrame, body: string, listener: PostListener) => (why: string) => void
+  /** Sets who is offered the frames; until then they go to the SDK. */
+  readonly listen: (receiver: FrameReceiver) => void
+  /** Waits for the end. Never fails. */
+  readonly closed: Effect.Effect<WireClosed>
+  readonly diagnostics: () => WireDiagnostics
+  /** Ends the line in good order and tells what it took; runs by itself when the scope closes. */
+  readonly stop: Effect.Effect<StopStep>
+}
+
+/** @since 0.1.0 */
+export const cancelled = (requestId: number, reason: string): JSONRPCMessage => ({
+  jsonrpc: "2.0",
+  method: "notifications/cancelled",
+  params: { requestId, reason }
+})

@@ -1,0 +1,168 @@
+/**
+ * The wire to a server that is our child process: one JSON message per line.
+ *
+ * https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio
+ */
+import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { ConnectionLost } from "../McpError.ts"
+import { type ProcessExit, ProcessOwner, type SpawnFailed } from "../ProcessOwner.ts"
+import * as ServerConfig from "../ServerConfig.ts"
+import { cancelled, type Wire } from "../Wire.ts"
+import { decode } from "./bytes.ts"
+import { parseFrame, requestIdIn } from "./frames.ts"
+import * as LineEnd from "./LineEnd.ts"
+import * as LineFramer from "./LineFramer.ts"
+import * as Redaction from "./redaction.ts"
+import * as StderrTail from "./StderrTail.ts"
+
+const noiseKept = 5
+const noiseLength = 200
+
+interface Queued {
+  readonly body: string
+  readonly handed: () => void
+}
+
+export const make = Effect.fnUntraced(function* (
+  server: string,
+  config: ServerConfig.Stdio
+): Effect.fn.Return<Wire, SpawnFailed, ProcessOwner | Scope.Scope> {
+  const owner = yield* ProcessOwner
+  const scrub = Redaction.make(ServerConfig.secrets(config))
+  const stderr = StderrTail.make()
+  const noise: Array<string> = []
+  let noiseCount = 0
+  let exit: ProcessExit | undefined
+  let full = false
+  const queue = new Set<Queued>()
+
+  const line = LineEnd.make(
+    (detail, delivery) =>
+      new ConnectionLost({
+        server,
+        detail,
+        exitCode: exit?.code,
+        signal: exit?.signal,
+        stderr: scrub(stderr.text(10)),
+        delivery
+      })
+  )
+
+  const end = (detail: string) => {
+    if (!line.end(detail)) return
+    queue.clear()
+    transport.onclose?.()
+  }
+
+  const onLine = (bytes: Uint8Array) => {
+    const text = decode(bytes)
+    const frame = parseFrame(text)
+    if (frame === undefined) {
+      noiseCount++
+      if (noise.length < noiseKept) noise.push(scrub(text.slice(0, noiseLength).trim()))
+    } else if (!line.receiver().onFrame(frame)) {
+      transport.onmessage?.(frame as unknown as JSONRPCMessage)
+    }
+  }
+
+  // A message over the limit fails only the call it answers; if that cannot be found, nothing on this line can be
+  // trusted to be answered any more.
+  const onOversize = (part: Uint8Array): boolean => {
+    const id = requestIdIn(decode(part))
+    return id !== undefined && line.receiver().onTooLarge(id)
+  }
+  let answered = false
+
+  const push = LineFramer.make(config.limits.maxMessageBytes, {
+    onLine,
+    onOversize: (head) => {
+      answered = onOversize(head)
+    },
+    onOversizeEnd: (tail) => {
+      if (answered || onOversize(tail)) return
+      end(`it sent a message over ${config.limits.maxMessageBytes} bytes that answers no known request`)
+    }
+  })
+
+  const child = yield* owner.spawn(
+    {
+      command: config.command,
+      args: config.args.map((arg) => (typeof arg === "string" ? arg : Redacted.value(arg))),
+      env: Object.fromEntries(Object.entries(config.env).map(([name, value]) => [name, Redacted.value(value)])),
+      inheritEnv: config.inheritEnv,
+      cwd: config.cwd,
+      stopTimeout: config.limits.closeTimeout
+    },
+    {
+      onStdout: push,
+      onStderr: stderr.push,
+      onDrain: () => {
+        full = false
+        for (const queued of queue) {
+          if (full) return
+          queue.delete(queued)
+          write(queued)
+        }
+      },
+      onExit: (ended) => {
+        exit = ended
+        end("its process ended")
+      }
+    }
+  )
+
+  const write = (queued: Queued) => {
+    full = !child.write(queued.body)
+    queued.handed()
+  }
+
+  const send = (queued: Queued) => {
+    if (full) queue.add(queued)
+    else write(queued)
+  }
+
+  const transport: Transport = {
+    start: () => Promise.resolve(),
+    send: (message) =>
+      new Promise((resolve, reject) => {
+        if (line.isClosed()) reject(new Error("the connection is closed"))
+        else send({ body: `${JSON.stringify(message)}\n`, handed: resolve })
+      }),
+    close: () => Promise.resolve()
+  }
+
+  const post: Wire["post"] = (frame, body, listener) => {
+    const queued: Queued = { body: `${body}\n`, handed: listener.onHanded }
+    send(queued)
+    return (why: string) => {
+      if (queue.delete(queued) || line.isClosed()) return
+      send({ body: `${JSON.stringify(cancelled(frame.id, why))}\n`, handed: () => {} })
+    }
+  }
+
+  const stop = Effect.suspend(() => {
+    end("it was closed by us")
+    return child.stop
+  })
+  yield* Effect.addFinalizer(() => stop)
+
+  return {
+    transport,
+    post,
+    listen: line.listen,
+    closed: line.closed,
+    diagnostics: () => ({
+      pid: child.pid,
+      sessionId: undefined,
+      stderr: scrub(stderr.text(10)),
+      noiseCount,
+      noise,
+      exitCode: exit?.code,
+      signal: exit?.signal
+    }),
+    stop
+  }
+})

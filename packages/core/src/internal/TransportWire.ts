@@ -1,0 +1,80 @@
+/** The wire over any transport of the MCP SDK: in memory, WebSocket, or one that a user wrote. */
+import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { ConnectionLost, type Delivery } from "../McpError.ts"
+import type { FromTransport } from "../ServerSource.ts"
+import { cancelled, type Wire } from "../Wire.ts"
+import { isRecord } from "./frames.ts"
+import * as LineEnd from "./LineEnd.ts"
+
+export const make = Effect.fnUntraced(function* (
+  server: string,
+  source: FromTransport
+): Effect.fn.Return<Wire, unknown, Scope.Scope> {
+  const inner = yield* source.make
+
+  const unanswered = (detail: string, delivery: Delivery) => new ConnectionLost({ server, detail, stderr: "", delivery })
+  const line = LineEnd.make(unanswered)
+  const end = (detail: string) => {
+    if (line.end(detail)) transport.onclose?.()
+  }
+
+  const transport: Transport = {
+    start: () => {
+      inner.onmessage = (message, extra) => {
+        if (!isRecord(message) || !line.receiver().onFrame(message)) transport.onmessage?.(message, extra)
+      }
+      inner.onerror = (error) => transport.onerror?.(error)
+      inner.onclose = () => end("its transport closed")
+      return inner.start()
+    },
+    send: (message, options) => inner.send(message, options),
+    close: () => Promise.resolve(),
+    setProtocolVersion: (version) => inner.setProtocolVersion?.(version),
+    setSupportedProtocolVersions: (versions) => inner.setSupportedProtocolVersions?.(versions)
+  }
+
+  const post: Wire["post"] = (frame, _body, listener) => {
+    listener.onHanded()
+    inner.send(frame as unknown as JSONRPCMessage).catch((cause: unknown) => {
+      listener.onFailure(unanswered(`it took no message: ${String(cause)}`, "OutcomeUnknown"))
+    })
+    return (why) => {
+      if (line.isClosed()) return
+      // The caller has gone; that this notice could not be sent changes nothing for it, and `onerror` reports the cause.
+      inner.send(cancelled(frame.id, why)).catch((cause: unknown) => transport.onerror?.(new Error(String(cause))))
+    }
+  }
+
+  const stop = yield* Effect.cached(
+    Effect.suspend(() => {
+      end("it was closed by us")
+      return Effect.tryPromise(() => inner.close()).pipe(
+        Effect.timeoutOption(source.limits.closeTimeout),
+        Effect.catch((error) => Effect.logWarning(`The transport of "${server}" failed to close`, error)),
+        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
+        Effect.as("EndOfInput" as const)
+      )
+    })
+  )
+  yield* Effect.addFinalizer(() => stop)
+
+  return {
+    transport,
+    post,
+    listen: line.listen,
+    closed: line.closed,
+    diagnostics: () => ({
+      pid: undefined,
+      sessionId: inner.sessionId,
+      stderr: "",
+      noiseCount: 0,
+      noise: [],
+      exitCode: undefined,
+      signal: undefined
+    }),
+    stop
+  }
+})

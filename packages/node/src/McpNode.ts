@@ -1,0 +1,20 @@
+/**
+ * Everything the runtime needs of Node.js as one layer, Effect's own platform services included. Provide it in place of
+ * `NodeServices.layer`.
+ *
+ * @since 0.1.0
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import type { HttpDispatcher, ProcessOwner } from "@scoped-mcp/core"
+import * as Layer from "effect/Layer"
+import * as NodeHttpDispatcher from "./NodeHttpDispatcher.ts"
+import * as NodeProcessOwner from "./NodeProcessOwner.ts"
+
+/**
+ * Process ownership, HTTP, and `NodeServices`. One per program: the layer value is shared wherever it is provided.
+ *
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  ProcessOwner.ProcessOwner | HttpDispatcher.HttpDispatcher | NodeServices.NodeServices
+> = Layer.mergeAll(NodeProcessOwner.layer, NodeHttpDispatcher.layer, NodeServices.layer)

@@ -1,0 +1,81 @@
+/**
+ * HTTP on Node.js over undici: one agent, whose sockets are kept alive between requests and closed with the layer.
+ *
+ * @since 0.1.0
+ */
+import { HttpDispatcher } from "@scoped-mcp/core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Agent, fetch } from "undici"
+
+/** The request never reached the other side: nobody listens there, or the name does not lead anywhere. */
+const unsent = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"])
+
+const errorCode = (error: unknown): string | undefined => {
+  if (error instanceof AggregateError) return errorCode(error.errors[0])
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
+}
+
+const errorText = (error: Error): string => error.message || errorCode(error) || error.name
+
+/** @since 0.1.0 */
+export const make = Effect.gen(function* () {
+  const agent = yield* Effect.acquireRelease(
+    // Limits on silence are the callers': a tool may think for longer than any default here.
+    Effect.sync(() => new Agent({ bodyTimeout: 0, headersTimeout: 0, connect: { timeout: 10_000 } })),
+    (agent) => Effect.promise(() => agent.destroy())
+  )
+
+  return HttpDispatcher.HttpDispatcher.of({
+    dispatch: (request, listener) => {
+      let abort: ((reason: Error) => void) | undefined
+      let ended = false
+      agent.dispatch(
+        {
+          origin: request.url.origin,
+          path: `${request.url.pathname}${request.url.search}`,
+          method: request.method,
+          headers: { ...request.headers },
+          body: request.body ?? null
+        },
+        {
+          onRequestStart: (controller) => {
+            abort = (reason) => controller.abort(reason)
+            if (ended) controller.abort(new Error("aborted"))
+          },
+          onResponseStart: (_controller, status, headers) => {
+            if (ended) return
+            listener.onResponse(status, (name) => {
+              const value = headers[name]
+              return Array.isArray(value) ? value.join(", ") : value
+            })
+          },
+          onResponseData: (_controller, chunk) => {
+            if (!ended) listener.onData(chunk)
+          },
+          onResponseEnd: () => {
+            if (ended) return
+            ended = true
+            listener.onEnd()
+          },
+          onResponseError: (_controller, error) => {
+            if (ended) return
+            ended = true
+            const delivery = unsent.has(errorCode(error) ?? "") ? "NotSent" : "OutcomeUnknown"
+            listener.onFailure({ delivery, detail: errorText(error) })
+          }
+        }
+      )
+      return () => {
+        if (ended) return
+        ended = true
+        abort?.(new Error("aborted"))
+      }
+    },
+    // undici's own types and those of the web standard differ only in names.
+    fetch: (url, init) => fetch(url, { ...(init as object), dispatcher: agent }) as unknown as Promise<Response>
+  })
+})
+
+/** @since 0.1.0 */
+export const layer: Layer.Layer<HttpDispatcher.HttpDispatcher> = Layer.effect(HttpDispatcher.HttpDispatcher, make)

@@ -1,0 +1,219 @@
+/**
+ * Owns processes on Node.js: each server is started in a group of its own, and ended with everything it started.
+ *
+ * Stop order: end of input, TERM, KILL, each to the whole tree, and a wait until nothing of it is alive. That wait, and
+ * nothing else in the runtime, reads the live clock even under a test clock: real processes do not know virtual time.
+ *
+ * @since 0.1.0
+ */
+import { ProcessOwner, type ServerConfig } from "@scoped-mcp/core"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { existsSync } from "node:fs"
+import * as ProcessTable from "./ProcessTable.ts"
+import * as Tree from "./internal/Tree.ts"
+
+/** What programs need to run at all, and nothing that could be a secret. */
+const minimalEnv = [
+  "HOME",
+  "LANG",
+  "LC_ALL",
+  "LC_CTYPE",
+  "LOGNAME",
+  "PATH",
+  "SHELL",
+  "TERM",
+  "TMPDIR",
+  "TZ",
+  "USER",
+  // Windows
+  "APPDATA",
+  "COMSPEC",
+  "HOMEDRIVE",
+  "HOMEPATH",
+  "LOCALAPPDATA",
+  "PATHEXT",
+  "PROGRAMDATA",
+  "PROGRAMFILES",
+  "SYSTEMDRIVE",
+  "SYSTEMROOT",
+  "TEMP",
+  "TMP",
+  "USERNAME",
+  "USERPROFILE"
+]
+
+const inherited = (policy: ServerConfig.InheritEnv): NodeJS.ProcessEnv => {
+  if (policy === "all") return process.env
+  if (policy === "none") return {}
+  const names = policy === "minimal" ? minimalEnv : [...minimalEnv, ...policy]
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+}
+
+const spawnFailed = (command: ProcessOwner.ProcessCommand, error: NodeJS.ErrnoException): ProcessOwner.SpawnFailed => {
+  const detail =
+    error.code === "ENOENT" && command.cwd !== undefined && !existsSync(command.cwd)
+      ? `the folder "${command.cwd}" does not exist`
+      : error.code === "ENOENT"
+        ? "no such program on the PATH; install it, or give its full path"
+        : error.code === "EACCES"
+          ? "the file is not executable"
+          : error.message
+  return new ProcessOwner.SpawnFailed({ command: command.command, detail })
+}
+
+/** How long the last output of an ended process may take; a helper that holds the pipe open must not keep us waiting. */
+const lastOutput = 200
+
+const listen = (child: ChildProcessWithoutNullStreams, listener: ProcessOwner.ProcessListener): void => {
+  let told = false
+  child.stdout.on("data", listener.onStdout)
+  child.stderr.on("data", listener.onStderr)
+  child.stdin.on("drain", listener.onDrain)
+  // A write to a process that has ended; its end is reported by `exit`.
+  child.stdin.on("error", () => {})
+  child.once("exit", (code, signal) => {
+    const tell = () => {
+      if (told) return
+      told = true
+      clearTimeout(timer)
+      listener.onExit({ code: code ?? undefined, signal: signal ?? undefined })
+    }
+    const timer = setTimeout(tell, lastOutput)
+    child.once("close", tell)
+  })
+}
+
+/** Joins what is written in one turn of the event loop, so that many small messages cost one system call. */
+const writer = (child: ChildProcessWithoutNullStreams) => {
+  let corked = false
+  return (text: string): boolean => {
+    if (!corked) {
+      corked = true
+      child.stdin.cork()
+      process.nextTick(() => {
+        corked = false
+        child.stdin.uncork()
+      })
+    }
+    return child.stdin.write(text)
+  }
+}
+
+const start = (
+  command: ProcessOwner.ProcessCommand,
+  mark: string,
+  listener: ProcessOwner.ProcessListener
+): Effect.Effect<ChildProcessWithoutNullStreams, ProcessOwner.SpawnFailed> =>
+  Effect.callback((resume) => {
+    const marks = [process.env[Tree.markName], mark].filter((known) => known !== undefined && known !== "")
+    // An impossible command (a NUL byte in an argument) throws; everything else arrives as an event.
+    try {
+      const child = spawn(command.command, command.args, {
+        cwd: command.cwd,
+        env: { ...inherited(command.inheritEnv), ...command.env, [Tree.markName]: marks.join(",") },
+        stdio: ["pipe", "pipe", "pipe"],
+        detached: true,
+        windowsHide: true
+      })
+      child.once("error", (error) => resume(Effect.fail(spawnFailed(command, error))))
+      child.once("spawn", () => resume(Effect.succeed(child)))
+      listen(child, listener)
+    } catch (error) {
+      resume(Effect.fail(spawnFailed(command, error instanceof Error ? error : new Error(String(error)))))
+    }
+  })
+
+const poll = Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("50 millis")])
+
+/** True as soon as nothing of the tree is alive, false when it still is after the limit. */
+const goneWithin = (tree: Tree.Tree, limit: Duration.Duration): Effect.Effect<boolean> =>
+  Effect.sync(() => tree.alive().length === 0).pipe(
+    Effect.repeat({ schedule: poll, until: (gone) => gone }),
+    Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.sync(() => tree.alive().length === 0) })
+  )
+
+const stopTree = (child: ChildProcessWithoutNullStreams, tree: Tree.Tree, limit: Duration.Duration) =>
+  Effect.gen(function* () {
+    const exited = yield* Deferred.make<void>()
+    if (child.exitCode !== null || child.signalCode !== null) yield* Deferred.succeed(exited, undefined)
+    child.once("exit", () => Deferred.doneUnsafe(exited, Effect.void))
+    // Seen now, a helper stays known when its parent ends and it is handed to process 1.
+    if (tree.alive().length === 0) return "Exited" as const
+    const grace = Duration.times(limit, 0.3)
+    child.stdin.end()
+    // The leader's own exit is an event; only its helpers have to be looked for.
+    yield* Effect.timeoutOption(Deferred.await(exited), grace)
+    if (yield* goneWithin(tree, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
+      return "EndOfInput" as const
+    }
+    tree.signal("SIGTERM")
+    if (yield* goneWithin(tree, grace)) return "Terminate" as const
+    tree.signal("SIGKILL")
+    return (yield* goneWithin(tree, Duration.times(limit, 0.35))) ? ("Kill" as const) : ("Survived" as const)
+  }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
+
+/** @since 0.1.0 */
+export const make = Effect.gen(function* () {
+  const owner = randomUUID()
+  let started = 0
+  const live = new Set<Tree.Tree>()
+  let table: { readonly at: number; readonly entries: ReadonlyArray<ProcessTable.ProcessEntry> } | undefined
+  // Shared by servers that close together. An old table can only show more alive than there are.
+  const readTable = () => {
+    const now = performance.now()
+    if (table === undefined || now - table.at > 5) table = { at: now, entries: ProcessTable.readAll() }
+    return table.entries
+  }
+
+  // The last resort for `process.exit` and uncaught errors: synchronous, so that it runs where nothing else does.
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const killAll = () => {
+        for (const tree of live) tree.signal("SIGKILL")
+      }
+      process.on("exit", killAll)
+      return killAll
+    }),
+    (killAll) => Effect.sync(() => process.off("exit", killAll))
+  )
+
+  const spawnOwned = Effect.fnUntraced(function* (
+    command: ProcessOwner.ProcessCommand,
+    listener: ProcessOwner.ProcessListener
+  ) {
+    const mark = `${owner}.${++started}`
+    const { child, stop } = yield* Effect.acquireRelease(
+      Effect.gen(function* () {
+        const child = yield* start(command, mark, listener)
+        const tree = Tree.make(child.pid!, mark, readTable)
+        live.add(tree)
+        const stop = yield* Effect.cached(
+          Effect.ensuring(
+            stopTree(child, tree, command.stopTimeout),
+            Effect.sync(() => {
+              live.delete(tree)
+              child.stdin.destroy()
+              child.stdout.destroy()
+              child.stderr.destroy()
+            })
+          )
+        )
+        return { child, stop: Effect.uninterruptible(stop) }
+      }),
+      ({ stop }) => stop
+    )
+    return { pid: child.pid!, write: writer(child), stop }
+  })
+
+  return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned })
+})
+
+/** @since 0.1.0 */
+export const layer: Layer.Layer<ProcessOwner.ProcessOwner> = Layer.effect(ProcessOwner.ProcessOwner, make)

@@ -1,0 +1,63 @@
+/**
+ * Runs a program as the process, as `NodeRuntime.runMain` does, and ends it whatever happens: SIGHUP counts as well, a
+ * second signal ends everything at once, the release of resources has a limit, and an error outside every fibre releases
+ * them too.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+
+/** @since 0.1.0 */
+export interface RunMainOptions {
+  /** Do not print the failure of the program; it has been shown already. Default false. */
+  readonly disableErrorReporting?: boolean | undefined
+  /** Longest time from the first signal to the end of the process; then what is left is killed. Default 5.5 seconds. */
+  readonly shutdownTimeout?: Duration.Input | undefined
+}
+
+const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+type Signal = keyof typeof exitCodes
+
+const signals = Object.keys(exitCodes) as ReadonlyArray<Signal>
+
+const run = (shutdownTimeout: number) =>
+  Runtime.makeRunMain(({ fiber, teardown }) => {
+    let code: number | undefined
+
+    const shutdown = (exitCode: number) => {
+      // The second time nobody wants to wait: exit handlers kill what is still there.
+      if (code !== undefined) process.exit(exitCode)
+      code = exitCode
+      setTimeout(() => process.exit(exitCode), shutdownTimeout).unref()
+      fiber.interruptUnsafe(fiber.id)
+    }
+    const onSignal = (signal: Signal) => shutdown(exitCodes[signal])
+    const onError = (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+      shutdown(1)
+    }
+
+    for (const signal of signals) process.on(signal, onSignal)
+    process.on("uncaughtException", onError)
+    fiber.addObserver((exit) => {
+      for (const signal of signals) process.off(signal, onSignal)
+      process.off("uncaughtException", onError)
+      teardown(exit, (exitCode) => {
+        const last = code ?? exitCode
+        if (last !== 0) process.exit(last)
+      })
+    })
+  })
+
+/**
+ * Runs a program and sets the exit code: 0, 1 for a failure, 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP.
+ *
+ * @since 0.1.0
+ */
+export const runMain = <A, E>(program: Effect.Effect<A, E>, options?: RunMainOptions): void =>
+  run(Duration.toMillis(Duration.fromInputUnsafe(options?.shutdownTimeout ?? "5500 millis")))(program, {
+    disableErrorReporting: options?.disableErrorReporting
+  })
