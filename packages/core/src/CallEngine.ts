@@ -6,8 +6,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { firstRequestId, type Frame, isRecord } from "./internal/frames.ts"
 import type { DeadlineWheelService } from "./internal/DeadlineWheel.ts"
+import { firstRequestId, type Frame, isRecord } from "./internal/frames.ts"
 import type { ResolvedLimits } from "./Limits.ts"
 import {
   CallTimeout,
@@ -75,12 +75,7 @@ const exceeds = (text: string, limit: number): boolean =>
  *
  * @since 0.1.0
  */
-export const make = (
-  server: string,
-  wire: Wire,
-  wheel: DeadlineWheelService,
-  limits: ResolvedLimits
-): CallEngine => {
+export const make = (server: string, wire: Wire, wheel: DeadlineWheelService, limits: ResolvedLimits): CallEngine => {
   const pending = new Map<number, Pending>()
   let nextId = firstRequestId
   let strays = 0

@@ -14,8 +14,8 @@ import * as Duration from "effect/Duration"
 export type Span = Exclude<Duration.Input, number | bigint>
 
 /**
- * What a caller meets when every place and every waiting place is taken, or, with `reject`, every place: `suspend`
- * waits in the queue (backpressure), `reject` fails with `Overloaded` at once.
+ * What a caller meets when every place is taken: `suspend` waits in the queue (backpressure) and fails with `Overloaded`
+ * only when that is full too; `reject` fails at once.
  *
  * @since 0.1.0
  */
@@ -95,7 +95,8 @@ export const sessionDeleteTimeout: Duration.Duration = Duration.seconds(2)
 /** Pages, and items, that one listing may have before it is refused. */
 export const listing = { maxPages: 100, maxItems: 10_000 } as const
 
-const span = (name: string, input: Span | undefined, fallback: Duration.Duration): Duration.Duration => {
+/** The duration of an option, or its default. Throws for a bare number. */
+export const span = (name: string, input: Span | undefined, fallback: Duration.Duration): Duration.Duration => {
   if (input === undefined) return fallback
   if (typeof input === "number" || typeof input === "bigint") {
     throw new TypeError(`${name} needs a unit: write "${String(input)} seconds" or "${String(input)} millis"`)
@@ -105,7 +106,8 @@ const span = (name: string, input: Span | undefined, fallback: Duration.Duration
   return duration
 }
 
-const count = (name: string, input: number | undefined, fallback: number, least: number): number => {
+/** The count of an option, or its default. Throws below the least value. */
+export const count = (name: string, input: number | undefined, fallback: number, least: number): number => {
   if (input === undefined) return fallback
   if (!Number.isInteger(input) || input < least)
     throw new TypeError(`${name} must be a whole number of at least ${least}`)

@@ -36,7 +36,6 @@ import type {
   Tool
 } from "@modelcontextprotocol/client"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -229,7 +228,7 @@ export const make = Effect.fnUntraced(function* (
       orElse: () => Effect.fail(failed(`no answer within ${Duration.format(limits.connectTimeout)} (connectTimeout)`))
     }),
     // Waiters hear of a failure at once; what was opened is released meanwhile.
-    Effect.tapError((error) => (Option.isSome(report) ? Deferred.fail(report.value.failed, error) : Effect.void))
+    Effect.tapError((error) => (Option.isSome(report) ? report.value.failed(error) : Effect.void))
   )
   const open: Wire = wire!
   const engine = CallEngine.make(server, open, wheel, limits)
@@ -254,12 +253,17 @@ export const make = Effect.fnUntraced(function* (
   return {
     info,
     callTool: (call) =>
-      Effect.flatMap(engine.request("tools/call", { name: call.tool, arguments: call.arguments ?? {} }, call), (raw) => {
-        const result = ToolResult.fromResult(server, call.tool, raw)
-        if (result instanceof InvalidResult) return new McpError({ reason: result })
-        if (raw["isError"] !== true) return Effect.succeed(result)
-        return new McpError({ reason: new ToolError({ server, tool: call.tool, text: scrub(result.text), result: raw }) })
-      }),
+      Effect.flatMap(
+        engine.request("tools/call", { name: call.tool, arguments: call.arguments ?? {} }, call),
+        (raw) => {
+          const result = ToolResult.fromResult(server, call.tool, raw)
+          if (result instanceof InvalidResult) return new McpError({ reason: result })
+          if (raw["isError"] !== true) return Effect.succeed(result)
+          return new McpError({
+            reason: new ToolError({ server, tool: call.tool, text: scrub(result.text), result: raw })
+          })
+        }
+      ),
     readResource: (read) =>
       Effect.flatMap(engine.request("resources/read", { uri: read.uri }, read), (raw) =>
         Array.isArray(raw["contents"])
@@ -267,12 +271,10 @@ export const make = Effect.fnUntraced(function* (
           : unusable(requestOf("resources/read", read.uri), "it has no contents")
       ),
     getPrompt: (get) =>
-      Effect.flatMap(
-        engine.request("prompts/get", { name: get.prompt, arguments: get.arguments ?? {} }, get),
-        (raw) =>
-          Array.isArray(raw["messages"])
-            ? Effect.succeed(raw as unknown as GetPromptResult)
-            : unusable(requestOf("prompts/get", get.prompt), "it has no messages")
+      Effect.flatMap(engine.request("prompts/get", { name: get.prompt, arguments: get.arguments ?? {} }, get), (raw) =>
+        Array.isArray(raw["messages"])
+          ? Effect.succeed(raw as unknown as GetPromptResult)
+          : unusable(requestOf("prompts/get", get.prompt), "it has no messages")
       ),
     complete: (complete) => {
       const ref =

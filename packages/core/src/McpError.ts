@@ -66,23 +66,23 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("@scoped-mc
     phase: ConnectPhase,
     target: Schema.String,
     detail: Schema.String,
-    exitCode: Schema.optional(Schema.Number),
+    exitCode: Schema.optional(Schema.Finite),
     signal: Schema.optional(Schema.String),
     stderr: Schema.String,
     noise: Schema.Array(Schema.String),
     /** Which attempt since the server was last ready, counted from 1. */
-    attempt: Schema.Number
+    attempt: Schema.Finite
   }
 ) {
   readonly delivery: Delivery = "NotSent"
   override get message() {
     const noise = this.noise.length === 0 ? "" : ` It printed on stdout: ${this.noise.join(" | ")}`
-    return `Could not connect to "${this.server}" (${this.target}), ${this.phase.toLowerCase()} failed: ${this.detail}${ended(this)}${tail(this.stderr)}${noise}`
+    return `Could not connect to "${this.server}" (${this.target}), ${this.phase.toLowerCase()} failed: ${this.detail}.${ended(this)}${tail(this.stderr)}${noise}`
   }
 }
 
 /**
- * Every permitted call of the server was busy for the whole wait.
+ * Every place for a call was taken for the whole wait, or the connection was not open by its end.
  *
  * @since 0.1.0
  */
@@ -92,7 +92,7 @@ export class AcquireTimeout extends Schema.TaggedError<AcquireTimeout>("@scoped-
 ) {
   readonly delivery: Delivery = "NotSent"
   override get message() {
-    return `No place for a call to "${this.server}" came free within ${seconds(this.waited)}; raise maxConcurrency or acquireTimeout, or call it less.`
+    return `A call to "${this.server}" found no free place, or no open connection, within ${seconds(this.waited)}; raise maxConcurrency or acquireTimeout, or call it less.`
   }
 }
 
@@ -126,8 +126,8 @@ export class CallTimeout extends Schema.TaggedError<CallTimeout>("@scoped-mcp/co
 export class Overloaded extends Schema.TaggedError<Overloaded>("@scoped-mcp/core/Overloaded")("Overloaded", {
   server: Schema.String,
   scope: Schema.Literals(["Server", "Pool"]),
-  running: Schema.Number,
-  waiting: Schema.Number
+  running: Schema.Finite,
+  waiting: Schema.Finite
 }) {
   readonly delivery: Delivery = "NotSent"
   override get message() {
@@ -161,7 +161,7 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("@scoped-
   {
     server: Schema.String,
     detail: Schema.String,
-    exitCode: Schema.optional(Schema.Number),
+    exitCode: Schema.optional(Schema.Finite),
     signal: Schema.optional(Schema.String),
     stderr: Schema.String,
     delivery: Delivery
@@ -194,7 +194,7 @@ export class SessionExpired extends Schema.TaggedError<SessionExpired>("@scoped-
  */
 export class AuthRequired extends Schema.TaggedError<AuthRequired>("@scoped-mcp/core/AuthRequired")("AuthRequired", {
   server: Schema.String,
-  status: Schema.Number,
+  status: Schema.Finite,
   challenge: Schema.optional(Schema.String)
 }) {
   readonly delivery: Delivery = "NotSent"
@@ -214,7 +214,7 @@ export class ProtocolError extends Schema.TaggedError<ProtocolError>("@scoped-mc
   {
     server: Schema.String,
     request: Schema.String,
-    code: Schema.optional(Schema.Number),
+    code: Schema.optional(Schema.Finite),
     detail: Schema.String,
     data: Schema.optional(Schema.Unknown),
     delivery: Delivery
@@ -269,7 +269,7 @@ export class MessageTooLarge extends Schema.TaggedError<MessageTooLarge>("@scope
     server: Schema.String,
     request: Schema.String,
     direction: Schema.Literals(["Request", "Response"]),
-    limit: Schema.Number,
+    limit: Schema.Finite,
     delivery: Delivery
   }
 ) {

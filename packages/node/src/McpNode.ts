@@ -15,6 +15,5 @@ import * as NodeProcessOwner from "./NodeProcessOwner.ts"
  *
  * @since 0.1.0
  */
-export const layer: Layer.Layer<
-  ProcessOwner.ProcessOwner | HttpDispatcher.HttpDispatcher | NodeServices.NodeServices
-> = Layer.mergeAll(NodeProcessOwner.layer, NodeHttpDispatcher.layer, NodeServices.layer)
+export const layer: Layer.Layer<ProcessOwner.ProcessOwner | HttpDispatcher.HttpDispatcher | NodeServices.NodeServices> =
+  Layer.mergeAll(NodeProcessOwner.layer, NodeHttpDispatcher.layer, NodeServices.layer)

@@ -9,7 +9,14 @@ import * as Layer from "effect/Layer"
 import { Agent, fetch } from "undici"
 
 /** The request never reached the other side: nobody listens there, or the name does not lead anywhere. */
-const unsent = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"])
+const unsent = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT"
+])
 
 const errorCode = (error: unknown): string | undefined => {
   if (error instanceof AggregateError) return errorCode(error.errors[0])
@@ -72,8 +79,7 @@ export const make = Effect.gen(function* () {
         abort?.(new Error("aborted"))
       }
     },
-    // undici's own types and those of the web standard differ only in names.
-    fetch: (url, init) => fetch(url, { ...(init as object), dispatcher: agent }) as unknown as Promise<Response>
+    fetch: (url, init) => fetch(url, { ...(init as object), dispatcher: agent })
   })
 })
 

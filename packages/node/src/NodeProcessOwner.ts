@@ -1,3 +1,6 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { existsSync } from "node:fs"
 /**
  * Owns processes on Node.js: each server is started in a group of its own, and ended with everything it started.
  *
@@ -13,11 +16,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
-import { randomUUID } from "node:crypto"
-import { existsSync } from "node:fs"
-import * as ProcessTable from "./ProcessTable.ts"
 import * as Tree from "./internal/Tree.ts"
+import * as ProcessTable from "./ProcessTable.ts"
 
 /** What programs need to run at all, and nothing that could be a secret. */
 const minimalEnv = [
@@ -53,7 +53,9 @@ const inherited = (policy: ServerConfig.InheritEnv): NodeJS.ProcessEnv => {
   if (policy === "all") return process.env
   if (policy === "none") return {}
   const names = policy === "minimal" ? minimalEnv : [...minimalEnv, ...policy]
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
+  )
 }
 
 const spawnFailed = (command: ProcessOwner.ProcessCommand, error: NodeJS.ErrnoException): ProcessOwner.SpawnFailed => {

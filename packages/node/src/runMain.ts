@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 
 /** @since 0.1.0 */

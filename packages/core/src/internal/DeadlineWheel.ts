@@ -110,7 +110,9 @@ export const make: Effect.Effect<DeadlineWheelService, never, Scope.Scope> = Eff
         sleepUntil(node.at)
       }
       return () => {
-        if (node.live) unlink(node)
+        if (!node.live) return
+        unlink(node)
+        if (list.first === undefined) lists.delete(millis)
       }
     }
   }

@@ -59,7 +59,8 @@ export const make = Effect.fnUntraced(function* (
     setProtocolVersion(version)
   }
 
-  const unanswered = (detail: string, delivery: Delivery) => new ConnectionLost({ server, detail, stderr: "", delivery })
+  const unanswered = (detail: string, delivery: Delivery) =>
+    new ConnectionLost({ server, detail, stderr: "", delivery })
   const line = LineEnd.make(unanswered)
 
   const end = (detail: string) => {
@@ -93,7 +94,8 @@ export const make = Effect.fnUntraced(function* (
 
   const deliver = (text: string) => {
     const frame = parseFrame(text)
-    if (frame !== undefined && !line.receiver().onFrame(frame)) transport.onmessage?.(frame as unknown as JSONRPCMessage)
+    if (frame !== undefined && !line.receiver().onFrame(frame))
+      transport.onmessage?.(frame as unknown as JSONRPCMessage)
   }
 
   const post: Wire["post"] = (frame, body, listener) => {

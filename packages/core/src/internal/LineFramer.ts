@@ -7,7 +7,6 @@ import { concat } from "./bytes.ts"
 /** Bytes kept of each end of a line that is too long. */
 export const kept = 4096
 
-
 export interface LineListener {
   readonly onLine: (line: Uint8Array) => void
   /** The line has just grown over the limit; `head` is its beginning. */

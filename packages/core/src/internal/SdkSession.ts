@@ -66,7 +66,11 @@ export const open = Effect.fnUntraced(function* (
   const list = <A, R>(
     method: string,
     offered: unknown,
-    run: (options: { readonly cacheMode: "bypass"; readonly signal: AbortSignal; readonly timeout: number }) => Promise<R>,
+    run: (options: {
+      readonly cacheMode: "bypass"
+      readonly signal: AbortSignal
+      readonly timeout: number
+    }) => Promise<R>,
     items: (result: R) => ReadonlyArray<A>
   ): Effect.Effect<ReadonlyArray<A>, McpError> => {
     const failed = (detail: string, answered: boolean): Reason =>

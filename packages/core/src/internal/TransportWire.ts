@@ -15,7 +15,8 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Wire, unknown, Scope.Scope> {
   const inner = yield* source.make
 
-  const unanswered = (detail: string, delivery: Delivery) => new ConnectionLost({ server, detail, stderr: "", delivery })
+  const unanswered = (detail: string, delivery: Delivery) =>
+    new ConnectionLost({ server, detail, stderr: "", delivery })
   const line = LineEnd.make(unanswered)
   const end = (detail: string) => {
     if (line.end(detail)) transport.onclose?.()

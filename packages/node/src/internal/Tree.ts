@@ -38,7 +38,12 @@ export const make = (
     const name = key(entry)
     if (strangers.has(name)) return false
     const carries = ProcessTable.environment(entry.pid).some(
-      (variable) => variable.startsWith(`${markName}=`) && variable.slice(markName.length + 1).split(",").includes(mark)
+      (variable) =>
+        variable.startsWith(`${markName}=`) &&
+        variable
+          .slice(markName.length + 1)
+          .split(",")
+          .includes(mark)
     )
     if (!carries) strangers.add(name)
     return carries

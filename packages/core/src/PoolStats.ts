@@ -1,0 +1,72 @@
+/**
+ * The figures of a pool at one moment.
+ *
+ * @since 0.1.0
+ */
+import type { McpError } from "./McpError.ts"
+import type { ClassicStatus, ServerStatus } from "./ServerStatus.ts"
+
+/**
+ * The state of one server for people and programs.
+ *
+ * @since 0.1.0
+ */
+export interface StatusReport {
+  readonly server: string
+  readonly status: ServerStatus
+  readonly classic: ClassicStatus
+  readonly suspended: boolean
+  /** Why it is disabled, or the last failure of its connection since it was last ready. */
+  readonly detail: string | undefined
+  readonly lastError: McpError | undefined
+}
+
+/**
+ * Calls by how they ended, since the server was registered.
+ *
+ * @since 0.1.0
+ */
+export interface CallCounts {
+  readonly succeeded: number
+  /** The tool itself reported failure. */
+  readonly toolFailed: number
+  readonly timedOut: number
+  readonly cancelled: number
+  readonly refused: number
+  readonly failed: number
+}
+
+/** @since 0.1.0 */
+export interface ServerStats extends StatusReport {
+  readonly target: string
+  readonly pid: number | undefined
+  readonly protocolVersion: string | undefined
+  /** Milliseconds since the connection was opened. */
+  readonly uptimeMillis: number | undefined
+  /** Connections opened so far. */
+  readonly opened: number
+  /** Connections that were lost, not closed by us. */
+  readonly lost: number
+  readonly calls: CallCounts
+  readonly running: number
+  readonly waiting: number
+  /** Holds on the connection by `use` and `get`. */
+  readonly leases: number
+  /** Lines on stdout that are no protocol messages: how many, and the first of them. */
+  readonly noiseCount: number
+  readonly noise: ReadonlyArray<string>
+}
+
+/** @since 0.1.0 */
+export interface PoolStats {
+  readonly namespace: string
+  /** True once the pool has been started and until it is stopped or closed. */
+  readonly initialised: boolean
+  readonly registeredServers: ReadonlyArray<string>
+  readonly activeServers: ReadonlyArray<string>
+  /** True for a server that is ready. */
+  readonly health: Readonly<Record<string, boolean>>
+  readonly servers: ReadonlyArray<ServerStats>
+  readonly running: number
+  readonly waiting: number
+}

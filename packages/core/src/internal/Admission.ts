@@ -1,0 +1,100 @@
+/**
+ * How many calls run, and how many may wait for a place: a counter while there is room, and a queue, first come first
+ * served, when there is none.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Overload } from "../Limits.ts"
+import { AcquireTimeout, McpError, Overloaded } from "../McpError.ts"
+import type { DeadlineWheelService } from "./DeadlineWheel.ts"
+
+export interface Limits {
+  readonly scope: "Server" | "Pool"
+  readonly maxConcurrency: number
+  readonly maxWaiting: number
+  readonly overload: Overload
+  readonly acquireTimeout: Duration.Duration
+}
+
+interface Waiter {
+  readonly grant: () => void
+}
+
+export interface Admission {
+  readonly running: () => number
+  readonly waiting: () => number
+  /** Takes a place, if one is free and nobody waits for it. */
+  readonly tryTake: () => boolean
+  /** Waits for a place, at most so many milliseconds. An interrupted or timed-out wait leaves none taken. */
+  readonly take: (server: string, limit: number) => Effect.Effect<void, McpError>
+  /** Gives a place back, to the first who waits. */
+  readonly leave: () => void
+}
+
+export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => {
+  const waiters = new Set<Waiter>()
+  let running = 0
+
+  const tryTake = () => {
+    if (running >= limits.maxConcurrency || waiters.size > 0) return false
+    running++
+    return true
+  }
+
+  // A place is handed over without becoming free in between, so that nobody can overtake.
+  const leave = () => {
+    const [first] = waiters
+    if (first === undefined) {
+      running--
+      return
+    }
+    waiters.delete(first)
+    first.grant()
+  }
+
+  const wait = (server: string, limit: number): Effect.Effect<void, McpError> =>
+    Effect.callback((resume) => {
+      let granted = false
+      const waiter: Waiter = {
+        grant: () => {
+          granted = true
+          disarm()
+          resume(
+            Effect.sync(() => {
+              granted = false
+            })
+          )
+        }
+      }
+      const disarm = wheel.after(limit, {
+        expire: () => {
+          waiters.delete(waiter)
+          resume(new McpError({ reason: new AcquireTimeout({ server, waited: limits.acquireTimeout }) }))
+        }
+      })
+      waiters.add(waiter)
+      return Effect.sync(() => {
+        disarm()
+        waiters.delete(waiter)
+        // Interrupted after the place was handed over and before it was used: it goes to the next.
+        if (granted) leave()
+      })
+    })
+
+  return {
+    running: () => running,
+    waiting: () => waiters.size,
+    tryTake,
+    leave,
+    take: (server, limit) =>
+      Effect.suspend(() => {
+        if (tryTake()) return Effect.void
+        if (limits.overload === "reject" || waiters.size >= limits.maxWaiting) {
+          return new McpError({
+            reason: new Overloaded({ server, scope: limits.scope, running, waiting: waiters.size })
+          })
+        }
+        return wait(server, limit)
+      })
+  }
+}

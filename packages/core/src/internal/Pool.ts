@@ -1,0 +1,318 @@
+/** The pool: its servers by name, what they share, and the verbs over all of them. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import type { Catalog } from "../Catalog.ts"
+import * as Limits from "../Limits.ts"
+import type { CallTool, Platform } from "../McpConnection.ts"
+import { McpError, PoolClosed, UnknownServer, UnknownTool } from "../McpError.ts"
+import type { ForServer, McpPoolService, Options, Warmed } from "../McpPool.ts"
+import type { PoolEvent } from "../PoolEvent.ts"
+import type { Server } from "../ServerSource.ts"
+import * as Admission from "./Admission.ts"
+import * as DeadlineWheel from "./DeadlineWheel.ts"
+import { nearest } from "./nearest.ts"
+import type { PoolShared } from "./PoolShared.ts"
+import * as ServerSlot from "./ServerSlot.ts"
+
+const warmupConcurrency = 32
+
+/** Closing runs on real time, whatever clock the pool has: real processes do not know another. */
+const realTime = Clock.Clock.defaultValue()
+
+const defaults = { acquireTimeout: Duration.seconds(30), maxConcurrency: 100, maxWaiting: 1_000 } as const
+
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<McpPoolService, never, Platform | Scope.Scope> {
+  const namespace = options.namespace ?? "default"
+  const acquireTimeout = Limits.span("acquireTimeout", options.acquireTimeout, defaults.acquireTimeout)
+  const closeTimeout = Limits.span("closeTimeout", options.closeTimeout, Limits.defaults.closeTimeout)
+  const context = yield* Effect.context<Platform>()
+  const wheel = yield* DeadlineWheel.make
+  const run = yield* FiberSet.runtime(yield* FiberSet.make())<Platform>()
+  const events = yield* Effect.acquireRelease(PubSub.sliding<PoolEvent>(4096), PubSub.shutdown)
+  const catalogs = yield* SubscriptionRef.make<Catalog>({ version: 0, servers: [], unavailable: [] })
+  const slots = new Map<string, ServerSlot.ServerSlot>()
+  const discarded = new Set<ServerSlot.ServerSlot>()
+  let catalogVersion = 0
+  let state: "Running" | "Stopped" | "Closed" = "Running"
+
+  const emit = (event: PoolEvent) => {
+    PubSub.publishUnsafe(events, event)
+  }
+
+  const snapshot = (unavailable: ReadonlyArray<McpError>): Catalog => ({
+    version: catalogVersion,
+    servers: [...slots.values()].flatMap((slot) => slot.knownCatalog() ?? []),
+    unavailable
+  })
+
+  const publishCatalog = (unavailable: ReadonlyArray<McpError>) =>
+    SubscriptionRef.updateSome(catalogs, (last) =>
+      last.version === catalogVersion ? Option.none() : Option.some(snapshot(unavailable))
+    )
+
+  const shared: PoolShared = {
+    namespace,
+    context,
+    wheel,
+    gate: Admission.make(
+      {
+        scope: "Pool",
+        maxConcurrency: Limits.count("maxConcurrency", options.maxConcurrency, defaults.maxConcurrency, 1),
+        maxWaiting: Limits.count("maxWaiting", options.maxWaiting, defaults.maxWaiting, 0),
+        overload: options.overload ?? "suspend",
+        acquireTimeout
+      },
+      wheel
+    ),
+    acquireTimeout,
+    run,
+    emit,
+    catalogChanged: (server) => {
+      catalogVersion++
+      emit({ _tag: "CatalogChanged", server, version: catalogVersion })
+      run(publishCatalog([]))
+    }
+  }
+
+  for (const [name, source] of Object.entries(options.servers)) {
+    slots.set(name, ServerSlot.make(shared, name, source))
+  }
+
+  const closedError = (server: string) =>
+    new McpError({ reason: new PoolClosed({ server, state: state === "Stopped" ? "Stopped" : "Closed" }) })
+
+  const unknown = (server: string) =>
+    state === "Closed"
+      ? closedError(server)
+      : new McpError({ reason: new UnknownServer({ server, nearest: nearest(server, slots.keys()) }) })
+
+  const withSlot = <A, E, R>(
+    server: string,
+    f: (slot: ServerSlot.ServerSlot) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | McpError, R> =>
+    Effect.suspend((): Effect.Effect<A, E | McpError, R> => {
+      const slot = slots.get(server)
+      return slot === undefined ? unknown(server) : f(slot)
+    })
+
+  /** A call that waited at a server while it was replaced goes to the one that took its place. */
+  const replaced = (slot: ServerSlot.ServerSlot) => (error: unknown) =>
+    error instanceof McpError &&
+    error.reason._tag === "PoolClosed" &&
+    slots.has(slot.name) &&
+    slots.get(slot.name) !== slot
+
+  const onSlot = <A>(
+    server: string,
+    f: (slot: ServerSlot.ServerSlot) => Effect.Effect<A, McpError>
+  ): Effect.Effect<A, McpError> =>
+    withSlot(server, (slot) => Effect.catchIf(f(slot), replaced(slot), () => onSlot(server, f)))
+
+  const selected = (server: string | undefined, f: (slot: ServerSlot.ServerSlot) => void) =>
+    server === undefined ? Effect.sync(() => slots.forEach(f)) : withSlot(server, (slot) => Effect.sync(() => f(slot)))
+
+  /** A server answers an unknown tool with whatever it likes; the list of its tools tells. */
+  const orUnknownTool = (
+    slot: ServerSlot.ServerSlot,
+    tool: string,
+    error: McpError
+  ): Effect.Effect<never, McpError> => {
+    const { reason } = error
+    const suspect =
+      (reason._tag === "ProtocolError" && reason.code === -32602) ||
+      (reason._tag === "ToolError" && reason.text.includes("-32602"))
+    if (!suspect) return error
+    return Effect.matchEffect(slot.catalog, {
+      onFailure: () => error,
+      onSuccess: ({ tools }) => {
+        const names = tools.map((known) => known.name)
+        if (names.includes(tool)) return error
+        return new McpError({ reason: new UnknownTool({ server: slot.name, tool, nearest: nearest(tool, names) }) })
+      }
+    })
+  }
+
+  const callTool = (call: ForServer & CallTool) =>
+    onSlot(call.server, (slot) =>
+      Effect.catch(
+        slot.request((connection) => connection.callTool(call)),
+        (error) => orUnknownTool(slot, call.tool, error)
+      )
+    )
+
+  const catalog = Effect.gen(function* () {
+    const enabled = [...slots.values()].filter((slot) => slot.source.disabled === undefined)
+    const outcomes = yield* Effect.forEach(enabled, (slot) => Effect.result(slot.catalog), {
+      concurrency: warmupConcurrency
+    })
+    const unavailable = outcomes.flatMap((outcome) => (outcome._tag === "Failure" ? [outcome.failure] : []))
+    yield* publishCatalog(unavailable)
+    return snapshot(unavailable)
+  })
+
+  const warmOne = (server: string): Effect.Effect<readonly [string, Warmed]> =>
+    withSlot(server, (slot) => slot.warm).pipe(
+      Effect.catch((error) => Effect.succeed<Warmed>({ ok: false, error })),
+      Effect.map((warmed) => [server, warmed] as const)
+    )
+
+  const end = (to: "Stopped" | "Closed") =>
+    Effect.gen(function* () {
+      if (state === "Closed") return
+      state = to
+      const startedAt = realTime.monotonicTimeNanosUnsafe()
+      yield* Effect.logInfo("Closing all MCP connections")
+      const ended = Effect.forEach([...slots.values(), ...discarded], (slot) => slot.shutDown(to), {
+        concurrency: "unbounded"
+      })
+      // Each release has its own limit; this one is for a layer of the user's whose release has none.
+      const outcomes = yield* Effect.timeoutOption(ended, Duration.times(closeTimeout, 1.1)).pipe(
+        Effect.provideService(Clock.Clock, realTime)
+      )
+      const sum = (key: "closed" | "failed") =>
+        Option.getOrElse(outcomes, () => []).reduce((total, outcome) => total + outcome[key], 0)
+      const closedIn = Duration.nanos(realTime.monotonicTimeNanosUnsafe() - startedAt)
+      const failedCount = Option.isNone(outcomes) ? slots.size : sum("failed")
+      const closedCount = sum("closed") - sum("failed")
+      if (Option.isNone(outcomes)) {
+        yield* Effect.logWarning(`Closing MCP connections timed out after ${Duration.format(closeTimeout)}`)
+      }
+      if (to === "Closed") slots.clear()
+      emit({ _tag: "PoolEnded", state: to, closedCount, failedCount, closedIn })
+      yield* Effect.logInfo("All MCP connections closed").pipe(Effect.annotateLogs({ closedCount, failedCount }))
+    }).pipe(Effect.annotateLogs({ namespace }), Effect.uninterruptible, Effect.provideContext(context))
+
+  const ending = yield* Semaphore.make(1)
+  const stop = ending.withPermits(1)(Effect.suspend(() => (state === "Running" ? end("Stopped") : Effect.void)))
+  const close = ending.withPermits(1)(end("Closed"))
+  yield* Effect.addFinalizer(() => close)
+
+  const refuseIfClosed = (server: string) =>
+    Effect.suspend(() => (state === "Closed" ? closedError(server) : Effect.void))
+
+  const add = (server: string, source: Server) => {
+    const slot = ServerSlot.make(shared, server, source)
+    slots.set(server, slot)
+    if (state === "Stopped") run(slot.shutDown("Stopped"))
+  }
+
+  /** Takes a slot out of use: its running calls end on its connection, which is released with the last of them. */
+  const discard = (slot: ServerSlot.ServerSlot) => {
+    slots.delete(slot.name)
+    discarded.add(slot)
+    if (slot.knownCatalog() !== undefined) shared.catalogChanged(slot.name)
+    run(
+      Effect.andThen(
+        slot.dispose,
+        Effect.sync(() => discarded.delete(slot))
+      )
+    )
+  }
+
+  const remove = (server: string) =>
+    Effect.sync(() => {
+      const slot = slots.get(server)
+      if (slot === undefined) return false
+      emit({ _tag: "RegistrationChanged", server, change: "Removed" })
+      discard(slot)
+      return true
+    })
+
+  const replace = (server: string, source: Server) =>
+    Effect.andThen(
+      refuseIfClosed(server),
+      Effect.sync(() => {
+        const before = slots.get(server)
+        emit({ _tag: "RegistrationChanged", server, change: before === undefined ? "Registered" : "Replaced" })
+        if (before !== undefined) discard(before)
+        add(server, source)
+      })
+    )
+
+  const service: McpPoolService = {
+    callTool,
+    readResource: (read) => onSlot(read.server, (slot) => slot.request((connection) => connection.readResource(read))),
+    getPrompt: (get) => onSlot(get.server, (slot) => slot.request((connection) => connection.getPrompt(get))),
+    complete: (complete) =>
+      onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete))),
+    catalogOf: (server) => withSlot(server, (slot) => slot.catalog),
+    catalog,
+    catalogs: Stream.filter(SubscriptionRef.changes(catalogs), ({ version }) => version > 0),
+    use: (server, f) => withSlot(server, (slot) => slot.lease(f)),
+    get: (server) => withSlot(server, (slot) => slot.acquire),
+    getIfWarm: (server) =>
+      withSlot(server, (slot) => (slot.isReady() ? Effect.asSome(slot.acquire) : Effect.succeedNone)),
+    status: (server) => withSlot(server, (slot) => Effect.sync(slot.status)),
+    statuses: Effect.sync(() => [...slots.values()].map((slot) => slot.status())),
+    stats: Effect.gen(function* () {
+      const servers = yield* Effect.forEach([...slots.values()], (slot) => slot.stats)
+      return {
+        namespace,
+        initialised: state === "Running",
+        registeredServers: servers.map(({ server }) => server),
+        activeServers: servers.filter(({ classic }) => classic === "connected").map(({ server }) => server),
+        health: Object.fromEntries(servers.map(({ server, status }) => [server, status === "Ready"])),
+        servers,
+        running: shared.gate.running(),
+        waiting: shared.gate.waiting()
+      }
+    }),
+    events: Stream.fromPubSub(events),
+    register: (server, source) =>
+      Effect.andThen(
+        refuseIfClosed(server),
+        Effect.sync(() => {
+          if (slots.has(server)) return false
+          emit({ _tag: "RegistrationChanged", server, change: "Registered" })
+          add(server, source)
+          return true
+        })
+      ),
+    replace,
+    remove,
+    reload: (servers) =>
+      Effect.gen(function* () {
+        yield* refuseIfClosed("*")
+        for (const server of slots.keys()) if (!(server in servers)) yield* remove(server)
+        for (const [server, source] of Object.entries(servers)) {
+          if (!Equal.equals(slots.get(server)?.source, source)) yield* replace(server, source)
+        }
+      }),
+    warmup: (servers) =>
+      Effect.suspend(() =>
+        Effect.map(
+          Effect.forEach(servers ?? [...slots.keys()], warmOne, { concurrency: warmupConcurrency }),
+          (results) => Object.fromEntries(results)
+        )
+      ),
+    start: Effect.andThen(
+      refuseIfClosed("*"),
+      ending.withPermits(1)(
+        Effect.sync(() => {
+          state = "Running"
+          for (const slot of slots.values()) slot.restart()
+        })
+      )
+    ),
+    stop,
+    close,
+    suspend: (server) => selected(server, (slot) => slot.suspend(true)),
+    resume: (server) => selected(server, (slot) => slot.suspend(false)),
+    reconnect: (server) => withSlot(server, (slot) => slot.reconnect),
+    evict: (server) => withSlot(server, (slot) => slot.retire),
+    drain: (server, limit) =>
+      withSlot(server, (slot) => slot.drain(Limits.span("limit", limit, Limits.defaults.callTimeout)))
+  }
+  return service
+})

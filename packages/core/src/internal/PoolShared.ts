@@ -1,0 +1,23 @@
+/** What the servers of one pool share. */
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Platform } from "../McpConnection.ts"
+import type { PoolEvent } from "../PoolEvent.ts"
+import type { Admission } from "./Admission.ts"
+import type { DeadlineWheelService } from "./DeadlineWheel.ts"
+
+export interface PoolShared {
+  readonly namespace: string
+  /** The pool's own context; a caller's never reaches a shared connection. */
+  readonly context: Context.Context<Platform>
+  readonly wheel: DeadlineWheelService
+  readonly gate: Admission
+  readonly acquireTimeout: Duration.Duration
+  /** Runs in the pool's context; the pool's scope ends it. */
+  readonly run: <A>(effect: Effect.Effect<A, never, Platform>) => Fiber.Fiber<A>
+  readonly emit: (event: PoolEvent) => void
+  /** A server's lists are other ones now; answers the version of the next snapshot. */
+  readonly catalogChanged: (server: string) => void
+}
