@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     reporters: process.env["CI"] === undefined ? ["default"] : ["default", ["json", { outputFile: ".ci/report.json" }]],
-    projects: ["core", "node", "sql", "cli"].map((name) => ({
+    projects: ["core", "node", "testing", "sql", "cli"].map((name) => ({
       extends: true as const,
       test: { name, root: `packages/${name}`, include: ["test/**/*.test.ts"] }
     }))
