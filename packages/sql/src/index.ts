@@ -1,1 +1,5 @@
-export {}
+export * as SqlDatabase from "./SqlDatabase.ts"
+export * as SqlError from "./SqlError.ts"
+export * as SqliteDatabase from "./SqliteDatabase.ts"
+export * as SqlServer from "./SqlServer.ts"
+export * as SqlTools from "./SqlTools.ts"
