@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DeadlineWheelService } from "./internal/DeadlineWheel.ts"
 import { firstRequestId, type Frame, isRecord } from "./internal/frames.ts"
+import * as Redaction from "./internal/redaction.ts"
 import type { ResolvedLimits } from "./Limits.ts"
 import {
   CallTimeout,
@@ -71,11 +72,17 @@ const exceeds = (text: string, limit: number): boolean =>
   text.length > limit || (text.length * 3 > limit && new TextEncoder().encode(text).length > limit)
 
 /**
- * The engine of a wire, and the only one. When the wire ends, every call on it fails and no other is taken.
+ * The engine of a wire, and the only one. `scrub` takes the secrets out of what the server says in its errors. When the wire ends, every call on it fails and no other is taken.
  *
  * @since 0.1.0
  */
-export const make = (server: string, wire: Wire, wheel: DeadlineWheelService, limits: ResolvedLimits): CallEngine => {
+export const make = (
+  server: string,
+  wire: Wire,
+  wheel: DeadlineWheelService,
+  limits: ResolvedLimits,
+  scrub: Redaction.Scrub
+): CallEngine => {
   const pending = new Map<number, Pending>()
   let nextId = firstRequestId
   let strays = 0
@@ -95,8 +102,8 @@ export const make = (server: string, wire: Wire, wheel: DeadlineWheelService, li
           server,
           request: call.method,
           code: typeof code === "number" ? code : undefined,
-          detail: typeof message === "string" ? message : "no reason given",
-          data: error["data"],
+          detail: typeof message === "string" ? scrub(message) : "no reason given",
+          data: Redaction.deep(scrub)(error["data"]),
           delivery: "Answered"
         })
       )
@@ -133,7 +140,12 @@ export const make = (server: string, wire: Wire, wheel: DeadlineWheelService, li
     },
     onTooLarge: (id) => {
       const call = pending.get(id)
-      if (call === undefined) return false
+      if (call === undefined) {
+        // The late answer to a call that was given up is as harmless as one of the right size.
+        const late = id >= firstRequestId && id < nextId
+        if (late) strays++
+        return late
+      }
       fail(
         call,
         new MessageTooLarge({

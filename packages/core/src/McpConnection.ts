@@ -231,7 +231,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.tapError((error) => (Option.isSome(report) ? report.value.failed(error) : Effect.void))
   )
   const open: Wire = wire!
-  const engine = CallEngine.make(server, open, wheel, limits)
+  const engine = CallEngine.make(server, open, wheel, limits, scrub)
   // Registered last, so it runs first: calls fail and the line ends in good order before anything under it is released.
   yield* Effect.addFinalizer(() => open.stop)
 
@@ -247,6 +247,7 @@ export const make = Effect.fnUntraced(function* (
     openedIn: Duration.millis(Math.round(wheel.now() - startedAt))
   }
 
+  const scrubbed = Redaction.deep(scrub)
   const unusable = (request: string, detail: string) =>
     new McpError({ reason: new InvalidResult({ server, request, detail }) })
 
@@ -260,7 +261,7 @@ export const make = Effect.fnUntraced(function* (
           if (result instanceof InvalidResult) return new McpError({ reason: result })
           if (raw["isError"] !== true) return Effect.succeed(result)
           return new McpError({
-            reason: new ToolError({ server, tool: call.tool, text: scrub(result.text), result: raw })
+            reason: new ToolError({ server, tool: call.tool, text: scrub(result.text), result: scrubbed(raw) })
           })
         }
       ),

@@ -173,8 +173,15 @@ const urlSecrets = (text: string): ReadonlyArray<string> => {
   return [
     ...url.searchParams.values(),
     url.search.slice(1),
-    decodeURIComponent(url.password),
-    url.password,
-    url.username
+    ...[url.password, url.username].flatMap((part) => [part, decoded(part)])
   ]
+}
+
+/** What is no percent-encoding stands for itself. */
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }

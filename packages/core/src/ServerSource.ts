@@ -6,6 +6,7 @@
  */
 import type { Transport } from "@modelcontextprotocol/client"
 import type * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Limits from "./Limits.ts"
@@ -14,7 +15,7 @@ import type { McpError } from "./McpError.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
 /**
- * A connection from a layer. Two sources are the same server when their identities are equal.
+ * A connection from a layer. Two sources are the same server when their identities and limits are equal.
  *
  * @since 0.1.0
  */
@@ -49,6 +50,16 @@ export type ServerSource = FromLayer | FromTransport
  * @since 0.1.0
  */
 export type Server = ServerConfig | ServerSource
+
+/**
+ * Whether two descriptions mean the same server: equal data, or sources of equal identity and limits.
+ *
+ * @since 0.1.0
+ */
+export const isSame = (a: Server, b: Server): boolean =>
+  "identity" in a && "identity" in b
+    ? a._tag === b._tag && a.identity === b.identity && Equal.equals(a.limits, b.limits)
+    : Equal.equals(a, b)
 
 /**
  * The pool builds the layer anew for every connection and closes it with the entry.

@@ -8,16 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent, fetch } from "undici"
 
-/** The request never reached the other side: nobody listens there, or the name does not lead anywhere. */
-const unsent = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "UND_ERR_CONNECT_TIMEOUT"
-])
-
 const errorCode = (error: unknown): string | undefined => {
   if (error instanceof AggregateError) return errorCode(error.errors[0])
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
@@ -51,7 +41,8 @@ export const make = Effect.gen(function* () {
             if (ended) controller.abort(new Error("aborted"))
           },
           onResponseStart: (_controller, status, headers) => {
-            if (ended) return
+            // 102 and 103 come before the answer itself.
+            if (ended || status < 200) return
             listener.onResponse(status, (name) => {
               const value = headers[name]
               return Array.isArray(value) ? value.join(", ") : value
@@ -68,7 +59,8 @@ export const make = Effect.gen(function* () {
           onResponseError: (_controller, error) => {
             if (ended) return
             ended = true
-            const delivery = unsent.has(errorCode(error) ?? "") ? "NotSent" : "OutcomeUnknown"
+            // Undici starts a request in the turn in which it writes it; what failed before found no socket.
+            const delivery = abort === undefined ? "NotSent" : "OutcomeUnknown"
             listener.onFailure({ delivery, detail: errorText(error) })
           }
         }

@@ -1,6 +1,3 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
-import { randomUUID } from "node:crypto"
-import { existsSync } from "node:fs"
 /**
  * Owns processes on Node.js: each server is started in a group of its own, and ended with everything it started.
  *
@@ -9,6 +6,9 @@ import { existsSync } from "node:fs"
  *
  * @since 0.1.0
  */
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { existsSync } from "node:fs"
 import { ProcessOwner, type ServerConfig } from "@scoped-mcp/core"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -58,17 +58,28 @@ const inherited = (policy: ServerConfig.InheritEnv): NodeJS.ProcessEnv => {
   )
 }
 
-const spawnFailed = (command: ProcessOwner.ProcessCommand, error: NodeJS.ErrnoException): ProcessOwner.SpawnFailed => {
-  const detail =
-    error.code === "ENOENT" && command.cwd !== undefined && !existsSync(command.cwd)
-      ? `the folder "${command.cwd}" does not exist`
-      : error.code === "ENOENT"
-        ? "no such program on the PATH; install it, or give its full path"
-        : error.code === "EACCES"
-          ? "the file is not executable"
-          : error.message
-  return new ProcessOwner.SpawnFailed({ command: command.command, detail })
+const problem = (command: ProcessOwner.ProcessCommand, error: NodeJS.ErrnoException): string => {
+  const { cwd } = command
+  if (cwd !== undefined && !existsSync(`${cwd}/.`)) {
+    return `the folder "${cwd}" ${existsSync(cwd) ? "is not a folder" : "does not exist"}`
+  }
+  switch (error.code) {
+    case "ENOENT":
+      return "no such program on the PATH; install it, or give its full path"
+    case "EACCES":
+      return "the file is not executable"
+    case "E2BIG":
+      return "its arguments and environment are too long for the system"
+    case "EMFILE":
+    case "ENFILE":
+      return `too many open files (${error.code}); raise the limit, or open fewer servers at once`
+    default:
+      return error.message
+  }
 }
+
+const spawnFailed = (command: ProcessOwner.ProcessCommand, error: Error): ProcessOwner.SpawnFailed =>
+  new ProcessOwner.SpawnFailed({ command: command.command, detail: problem(command, error) })
 
 /** How long the last output of an ended process may take; a helper that holds the pipe open must not keep us waiting. */
 const lastOutput = 200
@@ -108,11 +119,17 @@ const writer = (child: ChildProcessWithoutNullStreams) => {
   }
 }
 
+interface Started {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly tree: Tree.Tree
+}
+
 const start = (
   command: ProcessOwner.ProcessCommand,
   mark: string,
-  listener: ProcessOwner.ProcessListener
-): Effect.Effect<ChildProcessWithoutNullStreams, ProcessOwner.SpawnFailed> =>
+  listener: ProcessOwner.ProcessListener,
+  own: (pid: number) => Tree.Tree
+): Effect.Effect<Started, ProcessOwner.SpawnFailed> =>
   Effect.callback((resume) => {
     const marks = [process.env[Tree.markName], mark].filter((known) => known !== undefined && known !== "")
     // An impossible command (a NUL byte in an argument) throws; everything else arrives as an event.
@@ -125,7 +142,11 @@ const start = (
         windowsHide: true
       })
       child.once("error", (error) => resume(Effect.fail(spawnFailed(command, error))))
-      child.once("spawn", () => resume(Effect.succeed(child)))
+      if (child.pid === undefined) return
+      // In the same turn, so that an exit of ours between the two finds it.
+      const tree = own(child.pid)
+      child.once("exit", tree.leaderEnded)
+      child.once("spawn", () => resume(Effect.succeed({ child, tree })))
       listen(child, listener)
     } catch (error) {
       resume(Effect.fail(spawnFailed(command, error instanceof Error ? error : new Error(String(error)))))
@@ -134,31 +155,35 @@ const start = (
 
 const poll = Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("50 millis")])
 
-/** True as soon as nothing of the tree is alive, false when it still is after the limit. */
-const goneWithin = (tree: Tree.Tree, limit: Duration.Duration): Effect.Effect<boolean> =>
-  Effect.sync(() => tree.alive().length === 0).pipe(
+/** True as soon as nothing is left, false when something still is after the limit. */
+const goneWithin = (left: () => number, limit: Duration.Duration): Effect.Effect<boolean> => {
+  const gone = Effect.sync(() => left() === 0)
+  return gone.pipe(
     Effect.repeat({ schedule: poll, until: (gone) => gone }),
-    Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.sync(() => tree.alive().length === 0) })
+    Effect.timeoutOrElse({ duration: limit, orElse: () => gone })
   )
+}
 
-const stopTree = (child: ChildProcessWithoutNullStreams, tree: Tree.Tree, limit: Duration.Duration) =>
+const stopTree = ({ child, tree }: Started, limit: Duration.Duration) =>
   Effect.gen(function* () {
     const exited = yield* Deferred.make<void>()
     if (child.exitCode !== null || child.signalCode !== null) yield* Deferred.succeed(exited, undefined)
     child.once("exit", () => Deferred.doneUnsafe(exited, Effect.void))
+    const left = () => tree.alive().length
     // Seen now, a helper stays known when its parent ends and it is handed to process 1.
-    if (tree.alive().length === 0) return "Exited" as const
+    if (left() === 0) return "Exited" as const
     const grace = Duration.times(limit, 0.3)
     child.stdin.end()
     // The leader's own exit is an event; only its helpers have to be looked for.
     yield* Effect.timeoutOption(Deferred.await(exited), grace)
-    if (yield* goneWithin(tree, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
+    if (yield* goneWithin(left, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
       return "EndOfInput" as const
     }
     tree.signal("SIGTERM")
-    if (yield* goneWithin(tree, grace)) return "Terminate" as const
-    tree.signal("SIGKILL")
-    return (yield* goneWithin(tree, Duration.times(limit, 0.35))) ? ("Kill" as const) : ("Survived" as const)
+    if (yield* goneWithin(left, grace)) return "Terminate" as const
+    // Again and again, because what is alive may start another before it dies.
+    const killed = yield* goneWithin(() => tree.signal("SIGKILL"), Duration.times(limit, 0.35))
+    return killed ? ("Kill" as const) : ("Survived" as const)
   }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
 
 /** @since 0.1.0 */
@@ -183,8 +208,19 @@ export const make = Effect.gen(function* () {
       process.on("exit", killAll)
       return killAll
     }),
-    (killAll) => Effect.sync(() => process.off("exit", killAll))
+    // What a scope outside of ours still holds would have nobody to end it after this.
+    (killAll) =>
+      Effect.sync(() => {
+        killAll()
+        process.off("exit", killAll)
+      })
   )
+
+  const own = (mark: string) => (pid: number) => {
+    const tree = Tree.make(pid, mark, readTable)
+    live.add(tree)
+    return tree
+  }
 
   const spawnOwned = Effect.fnUntraced(function* (
     command: ProcessOwner.ProcessCommand,
@@ -193,12 +229,11 @@ export const make = Effect.gen(function* () {
     const mark = `${owner}.${++started}`
     const { child, stop } = yield* Effect.acquireRelease(
       Effect.gen(function* () {
-        const child = yield* start(command, mark, listener)
-        const tree = Tree.make(child.pid!, mark, readTable)
-        live.add(tree)
+        const started = yield* start(command, mark, listener, own(mark))
+        const { child, tree } = started
         const stop = yield* Effect.cached(
           Effect.ensuring(
-            stopTree(child, tree, command.stopTimeout),
+            stopTree(started, command.stopTimeout),
             Effect.sync(() => {
               live.delete(tree)
               child.stdin.destroy()

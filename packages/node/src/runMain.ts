@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import { writeSync } from "node:fs"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
@@ -23,6 +24,15 @@ type Signal = keyof typeof exitCodes
 
 const signals = Object.keys(exitCodes) as ReadonlyArray<Signal>
 
+// Straight to the file: the stream may be what is broken (the reader of a pipe has gone), and would raise another error.
+const report = (error: unknown): void => {
+  try {
+    writeSync(2, `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  } catch {
+    // nobody is there to read it
+  }
+}
+
 const run = (shutdownTimeout: number) =>
   Runtime.makeRunMain(({ fiber, teardown }) => {
     let code: number | undefined
@@ -36,8 +46,9 @@ const run = (shutdownTimeout: number) =>
     }
     const onSignal = (signal: Signal) => shutdown(exitCodes[signal])
     const onError = (error: unknown) => {
-      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-      shutdown(1)
+      report(error)
+      // An error of the release itself does not cut it short; its limit holds.
+      if (code === undefined) shutdown(1)
     }
 
     for (const signal of signals) process.on(signal, onSignal)

@@ -1,1 +1,8 @@
-export {}
+export * as Fault from "./Fault.ts"
+export * as FaultyServer from "./FaultyServer.ts"
+export * as Journal from "./Journal.ts"
+export * as LeakCheck from "./LeakCheck.ts"
+export * as PoolContract from "./contracts/PoolContract.ts"
+export * as Script from "./Script.ts"
+export * as ScriptedServer from "./ScriptedServer.ts"
+export * as TestPool from "./TestPool.ts"

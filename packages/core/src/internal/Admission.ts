@@ -16,6 +16,9 @@ export interface Limits {
   readonly acquireTimeout: Duration.Duration
 }
 
+/** What `Effect.uninterruptibleMask` gives. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 interface Waiter {
   readonly grant: () => void
 }
@@ -25,8 +28,11 @@ export interface Admission {
   readonly waiting: () => number
   /** Takes a place, if one is free and nobody waits for it. */
   readonly tryTake: () => boolean
-  /** Waits for a place, at most so many milliseconds. An interrupted or timed-out wait leaves none taken. */
-  readonly take: (server: string, limit: number) => Effect.Effect<void, McpError>
+  /**
+   * Waits for a place, at most so many milliseconds. To be run where nothing interrupts, or a place just taken could be
+   * lost; `restore` makes only the wait interruptible. An interrupted or timed-out wait leaves none taken.
+   */
+  readonly take: (server: string, limit: number, restore: Restore) => Effect.Effect<void, McpError>
   /** Gives a place back, to the first who waits. */
   readonly leave: () => void
 }
@@ -59,10 +65,14 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
         grant: () => {
           granted = true
           disarm()
+          // In a turn of its own: a thousand who fail one after the other would else do so on one stack.
           resume(
-            Effect.sync(() => {
-              granted = false
-            })
+            Effect.andThen(
+              Effect.yieldNow,
+              Effect.sync(() => {
+                granted = false
+              })
+            )
           )
         }
       }
@@ -86,7 +96,7 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
     waiting: () => waiters.size,
     tryTake,
     leave,
-    take: (server, limit) =>
+    take: (server, limit, restore) =>
       Effect.suspend(() => {
         if (tryTake()) return Effect.void
         if (limits.overload === "reject" || waiters.size >= limits.maxWaiting) {
@@ -94,7 +104,7 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
             reason: new Overloaded({ server, scope: limits.scope, running, waiting: waiters.size })
           })
         }
-        return wait(server, limit)
+        return restore(wait(server, limit))
       })
   }
 }

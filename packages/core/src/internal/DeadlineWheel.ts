@@ -53,7 +53,9 @@ export const make: Effect.Effect<DeadlineWheelService, never, Scope.Scope> = Eff
   const clock = yield* Clock.Clock
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const lists = new Map<number, List>()
-  let sleeper: { readonly fiber: Fiber.Fiber<void>; readonly until: number } | undefined
+  let sleeper: Fiber.Fiber<void> | undefined
+  let until = Infinity
+  let ended = false
 
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000n) / 1_000
 
@@ -71,26 +73,36 @@ export const make: Effect.Effect<DeadlineWheelService, never, Scope.Scope> = Eff
         unlink(node)
         node.deadline.expire()
       }
-      if (list.first === undefined) lists.delete(length)
+      // What expired may have emptied this list and begun another of the same length.
+      if (list.first === undefined && lists.get(length) === list) lists.delete(length)
+    }
+  }
+
+  const wake = () => {
+    // Nobody else goes to sleep meanwhile: what is set by what expires is seen below.
+    until = -Infinity
+    try {
+      expireDue()
+    } finally {
+      sleepUntil(earliest())
     }
   }
 
   const sleepUntil = (at: number) => {
-    const fiber = runFork(
-      Effect.andThen(
-        clock.sleep(Duration.millis(Math.max(0, at - now()))),
-        Effect.sync(() => {
-          sleeper = undefined
-          expireDue()
-          const next = earliest()
-          if (next !== Infinity) sleepUntil(next)
-        })
-      )
-    )
-    sleeper = { fiber, until: at }
+    if (ended) return
+    until = at
+    if (at === Infinity) return
+    const left = at - now()
+    // Never over at once, or the fibre would be done before it is known.
+    const sleep = left > 0 ? clock.sleep(Duration.millis(Math.max(left, 0.001))) : Effect.yieldNow
+    sleeper = runFork(Effect.andThen(sleep, Effect.sync(wake)))
   }
 
-  yield* Effect.addFinalizer(() => (sleeper === undefined ? Effect.void : Fiber.interrupt(sleeper.fiber)))
+  yield* Effect.addFinalizer(() => {
+    ended = true
+    until = -Infinity
+    return sleeper === undefined ? Effect.void : Fiber.interrupt(sleeper)
+  })
 
   return {
     now,
@@ -104,9 +116,8 @@ export const make: Effect.Effect<DeadlineWheelService, never, Scope.Scope> = Eff
       if (list.last === undefined) list.first = node
       else list.last.next = node
       list.last = node
-      if (sleeper === undefined) sleepUntil(node.at)
-      else if (node.at < sleeper.until) {
-        sleeper.fiber.interruptUnsafe()
+      if (node.at < until) {
+        sleeper?.interruptUnsafe()
         sleepUntil(node.at)
       }
       return () => {

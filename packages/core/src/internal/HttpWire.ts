@@ -29,6 +29,8 @@ import { parseFrame } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as Redaction from "./redaction.ts"
 
+const sessionExpired = "its session has expired"
+
 export const make = Effect.fnUntraced(function* (
   server: string,
   config: ServerConfig.Http
@@ -42,9 +44,13 @@ export const make = Effect.fnUntraced(function* (
   const running = new Set<() => void>()
   let protocolVersion: string | undefined
 
-  const transport = new StreamableHTTPClientTransport(url, {
+  const transport: StreamableHTTPClientTransport = new StreamableHTTPClientTransport(url, {
     requestInit: { headers: declared },
-    fetch: dispatcher.fetch,
+    fetch: async (address, init) => {
+      const response = await dispatcher.fetch(address, init)
+      if (response.status === 404 && init?.method === "POST" && transport.sessionId !== undefined) end(sessionExpired)
+      return response
+    },
     // The SDK's own reconnection leaves timers behind after a close; a lost GET stream only costs notifications.
     reconnectionOptions: {
       initialReconnectionDelay: 1000,
@@ -63,8 +69,8 @@ export const make = Effect.fnUntraced(function* (
     new ConnectionLost({ server, detail, stderr: "", delivery })
   const line = LineEnd.make(unanswered)
 
-  const end = (detail: string) => {
-    if (!line.end(detail)) return
+  const end = (detail: string, found?: () => void) => {
+    if (!line.end(detail, found)) return
     for (const abort of running) abort()
     running.clear()
   }
@@ -79,7 +85,8 @@ export const make = Effect.fnUntraced(function* (
 
   const refusal = (frame: RequestFrame, status: number, header: (name: string) => string | undefined): Reason => {
     if (status === 401 || status === 403) {
-      return new AuthRequired({ server, status, challenge: header("www-authenticate") })
+      const challenge = header("www-authenticate")
+      return new AuthRequired({ server, status, challenge: challenge === undefined ? undefined : scrub(challenge) })
     }
     if (status === 404 && transport.sessionId !== undefined) return new SessionExpired({ server })
     const retryLater = (status === 429 || status === 503) && header("retry-after") !== undefined
@@ -104,6 +111,12 @@ export const make = Effect.fnUntraced(function* (
       settled = true
       listener.onFailure(reason)
     }
+    /** Nobody reads the rest, which may never end. */
+    const refuse = (reason: Reason) => {
+      stop()
+      if (reason._tag === "SessionExpired") end(sessionExpired, () => fail(reason))
+      else fail(reason)
+    }
     let size = 0
     let parts: Array<Uint8Array> = []
     let events: ((text: string) => void) | undefined
@@ -113,12 +126,7 @@ export const make = Effect.fnUntraced(function* (
       { method: "POST", url, headers: headers(), body },
       {
         onResponse: (status, header) => {
-          listener.onHanded()
-          if (status < 200 || status >= 300) {
-            fail(refusal(frame, status, header))
-            if (status === 404) end("its session has expired")
-            return
-          }
+          if (status < 200 || status >= 300) return refuse(refusal(frame, status, header))
           const type = header("content-type") ?? ""
           if (type.startsWith("text/event-stream")) {
             const parser = Sse.makeParser(
@@ -132,7 +140,7 @@ export const make = Effect.fnUntraced(function* (
             )
             events = (text) => parser.feed(text)
           } else if (!type.startsWith("application/json")) {
-            fail(
+            refuse(
               new ProtocolError({
                 server,
                 request: frame.method,
@@ -146,7 +154,7 @@ export const make = Effect.fnUntraced(function* (
           if (settled) return
           size += chunk.length
           if (size > config.limits.maxMessageBytes) {
-            fail(
+            refuse(
               new MessageTooLarge({
                 server,
                 request: frame.method,
@@ -155,7 +163,6 @@ export const make = Effect.fnUntraced(function* (
                 delivery: "Answered"
               })
             )
-            stop()
           } else if (events === undefined) {
             parts.push(chunk)
           } else {
@@ -181,6 +188,8 @@ export const make = Effect.fnUntraced(function* (
       abort()
     }
     running.add(stop)
+    // Whether a silent server has read it nobody knows; only a failure that says so was not sent.
+    listener.onHanded()
 
     return (why) => {
       settled = true

@@ -9,8 +9,8 @@ const nobody: FrameReceiver = { onFrame: () => false, onTooLarge: () => false, o
 export interface LineEnd {
   readonly receiver: () => FrameReceiver
   readonly listen: (to: FrameReceiver) => void
-  /** False when it had ended before. */
-  readonly end: (detail: string) => boolean
+  /** False when it had ended before. `found` settles the request that met the end, in words of its own. */
+  readonly end: (detail: string, found?: () => void) => boolean
   readonly isClosed: () => boolean
   readonly closed: Effect.Effect<WireClosed>
 }
@@ -25,10 +25,11 @@ export const make = (lost: (detail: string, delivery: "NotSent" | "OutcomeUnknow
       receiver = to
       if (why !== undefined) to.onClosed(why)
     },
-    end: (detail) => {
+    end: (detail, found) => {
       if (why !== undefined) return false
       why = { detail, toReason: (delivery) => lost(detail, delivery) }
       Deferred.doneUnsafe(deferred, Effect.succeed(why))
+      found?.()
       receiver.onClosed(why)
       return true
     },

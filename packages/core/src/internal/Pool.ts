@@ -2,11 +2,10 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
@@ -16,7 +15,7 @@ import type { CallTool, Platform } from "../McpConnection.ts"
 import { McpError, PoolClosed, UnknownServer, UnknownTool } from "../McpError.ts"
 import type { ForServer, McpPoolService, Options, Warmed } from "../McpPool.ts"
 import type { PoolEvent } from "../PoolEvent.ts"
-import type { Server } from "../ServerSource.ts"
+import { isSame, type Server } from "../ServerSource.ts"
 import * as Admission from "./Admission.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
 import { nearest } from "./nearest.ts"
@@ -113,10 +112,10 @@ export const make = Effect.fnUntraced(function* (
     slots.has(slot.name) &&
     slots.get(slot.name) !== slot
 
-  const onSlot = <A>(
+  const onSlot = <A, R>(
     server: string,
-    f: (slot: ServerSlot.ServerSlot) => Effect.Effect<A, McpError>
-  ): Effect.Effect<A, McpError> =>
+    f: (slot: ServerSlot.ServerSlot) => Effect.Effect<A, McpError, R>
+  ): Effect.Effect<A, McpError, R> =>
     withSlot(server, (slot) => Effect.catchIf(f(slot), replaced(slot), () => onSlot(server, f)))
 
   const selected = (server: string | undefined, f: (slot: ServerSlot.ServerSlot) => void) =>
@@ -240,19 +239,20 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
+  const get = (server: string) => onSlot(server, (slot) => slot.acquire)
+
   const service: McpPoolService = {
     callTool,
     readResource: (read) => onSlot(read.server, (slot) => slot.request((connection) => connection.readResource(read))),
     getPrompt: (get) => onSlot(get.server, (slot) => slot.request((connection) => connection.getPrompt(get))),
     complete: (complete) =>
       onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete))),
-    catalogOf: (server) => withSlot(server, (slot) => slot.catalog),
+    catalogOf: (server) => onSlot(server, (slot) => slot.catalog),
     catalog,
     catalogs: Stream.filter(SubscriptionRef.changes(catalogs), ({ version }) => version > 0),
-    use: (server, f) => withSlot(server, (slot) => slot.lease(f)),
-    get: (server) => withSlot(server, (slot) => slot.acquire),
-    getIfWarm: (server) =>
-      withSlot(server, (slot) => (slot.isReady() ? Effect.asSome(slot.acquire) : Effect.succeedNone)),
+    use: (server, f) => Effect.scopedWith((scope) => Effect.flatMap(Scope.provide(get(server), scope), f)),
+    get,
+    getIfWarm: (server) => onSlot(server, (slot) => slot.acquireIfWarm),
     status: (server) => withSlot(server, (slot) => Effect.sync(slot.status)),
     statuses: Effect.sync(() => [...slots.values()].map((slot) => slot.status())),
     stats: Effect.gen(function* () {
@@ -286,7 +286,8 @@ export const make = Effect.fnUntraced(function* (
         yield* refuseIfClosed("*")
         for (const server of slots.keys()) if (!(server in servers)) yield* remove(server)
         for (const [server, source] of Object.entries(servers)) {
-          if (!Equal.equals(slots.get(server)?.source, source)) yield* replace(server, source)
+          const before = slots.get(server)
+          if (before === undefined || !isSame(before.source, source)) yield* replace(server, source)
         }
       }),
     warmup: (servers) =>

@@ -39,6 +39,8 @@ interface Live {
   users: number
   /** No new calls; it closes when the last one leaves. */
   retired: boolean
+  /** It ended by itself. */
+  lost: boolean
   closing: boolean
 }
 
@@ -53,12 +55,10 @@ export interface ServerSlot {
   readonly request: <A>(
     f: (connection: McpConnection.Connection) => Effect.Effect<A, McpError>
   ) => Effect.Effect<A, McpError>
-  /** Holds the connection for as long as `f` runs. */
-  readonly lease: <A, E, R>(
-    f: (connection: LeasedConnection) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | McpError, R>
+  /** Holds the connection until the scope closes. */
   readonly acquire: Effect.Effect<LeasedConnection, McpError, Scope.Scope>
-  readonly isReady: () => boolean
+  /** The same, but nothing where one would have to be opened. */
+  readonly acquireIfWarm: Effect.Effect<Option.Option<LeasedConnection>, McpError, Scope.Scope>
   readonly catalog: Effect.Effect<ServerCatalog, McpError>
   readonly knownCatalog: () => ServerCatalog | undefined
   readonly warm: Effect.Effect<Warmed>
@@ -109,6 +109,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   const waiters = new Set<{ readonly until: () => boolean; readonly resume: () => void }>()
   let status: ServerStatus.ServerStatus = source.disabled === undefined ? "Idle" : "Disabled"
   let suspended = false
+  let discarded = false
   let keepAlive = limits.keepAlive
   let ended: "Stopped" | "Closed" | undefined
   let current: Live | undefined
@@ -118,7 +119,9 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   let opened = 0
   let lost = 0
   let leases = 0
-  let lists: { readonly of: Live; readonly catalog: ServerCatalog } | undefined
+  /** `of` is the connection that these lists are true of; none once it has said that they have changed. */
+  let lists: { readonly of: Live | undefined; readonly catalog: ServerCatalog } | undefined
+  let listChanges = 0
   let disarmIdle = () => {}
 
   const move = (to: ServerStatus.ServerStatus, error?: McpError) => {
@@ -126,7 +129,8 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     if (!ServerStatus.isLegal(status, to)) throw new Error(`"${name}" cannot go from ${status} to ${to}`)
     const from = status
     status = to
-    pool.emit({ _tag: "StatusChanged", server: name, from, to, reason: error?.reason })
+    // The name may be another's by now.
+    if (!discarded) pool.emit({ _tag: "StatusChanged", server: name, from, to, reason: error?.reason })
   }
 
   const wake = () => {
@@ -215,11 +219,12 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     if (--it.users > 0) return
     if (it.retired) release(it)
     else armIdle(it)
-    wake()
   }
 
   const onLost = (it: Live, error: McpError) => {
+    if (it.lost || it.closing) return
     lost++
+    it.lost = true
     it.retired = true
     if (current === it) {
       current = undefined
@@ -231,17 +236,15 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   }
 
   const watch = (it: Live) => {
+    pool.run(Effect.flatMap(it.connection.closed, (reason) => Effect.sync(() => onLost(it, new McpError({ reason })))))
     pool.run(
-      Effect.flatMap(it.connection.closed, (reason) =>
-        it.closing ? Effect.void : Effect.sync(() => onLost(it, new McpError({ reason })))
-      )
-    )
-    pool.run(
-      Stream.runForEach(it.connection.notifications, (notification) =>
-        listChanged.has(notification.method) && it === current && lists !== undefined
-          ? Effect.ignore(refresh) // who reads the lists next meets the failure itself
-          : Effect.void
-      )
+      Stream.runForEach(it.connection.notifications, (notification) => {
+        if (!listChanged.has(notification.method)) return Effect.void
+        listChanges++
+        if (it !== current || lists === undefined) return Effect.void
+        lists = { ...lists, of: undefined }
+        return Effect.ignore(refresh) // who reads the lists next tries again and meets the failure itself
+      })
     )
   }
 
@@ -277,11 +280,30 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     const error = Cause.findErrorOption(cause)
     if (Option.isSome(error)) return error.value
     if (Cause.hasInterruptsOnly(cause)) return closedError()
-    const detail = Cause.prettyErrors(cause)
-      .map((defect) => defect.message)
-      .join("; ")
+    return buildFailed(
+      Cause.prettyErrors(cause)
+        .map((defect) => defect.message)
+        .join("; ")
+    )
+  }
+
+  const buildFailed = (detail: string): McpError => {
     const about = { server: name, target: targetOf(source), stderr: "", noise: [], attempt: failedAttempts + 1 }
     return new McpError({ reason: new ConnectFailed({ ...about, phase: "Build", detail }) })
+  }
+
+  /**
+   * Our own connections keep `connectTimeout` themselves; a layer of the user's may know none. It is reported without a
+   * wait for the build to end, which may take its time even then.
+   */
+  const limitBuild = (mine: Attempt, fiber: Fiber.Fiber<unknown, unknown>): (() => void) => {
+    if (source._tag !== "FromLayer") return () => {}
+    return pool.wheel.after(Duration.toMillis(limits.connectTimeout), {
+      expire: () => {
+        onFailed(buildFailed(`not built within ${Duration.format(limits.connectTimeout)} (connectTimeout)`), mine)
+        fiber.interruptUnsafe()
+      }
+    })
   }
 
   /** `before` is what earlier connections still do; it ends first, so that a server never runs twice. */
@@ -301,20 +323,23 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         Effect.map(connection.diagnostics, ({ pid }): Live => {
           const { close: _, ...leased } = connection
           const openedAt = pool.wheel.now()
-          return { connection, leased, scope, openedAt, pid, users: 0, retired: false, closing: false }
+          return { connection, leased, scope, openedAt, pid, users: 0, retired: false, lost: false, closing: false }
         })
       )
-      yield* Effect.onExit(it, (exit) =>
-        Exit.isSuccess(exit)
+      const disarm = limitBuild(mine, yield* Effect.fiber)
+      yield* Effect.onExit(it, (exit) => {
+        disarm()
+        return Exit.isSuccess(exit)
           ? Effect.sync(() => onOpened(exit.value, mine))
-          : Effect.ensuring(
-              Scope.close(scope, exit),
-              Effect.sync(() => onFailed(failure(exit.cause), mine))
+          : Effect.andThen(
+              Effect.sync(() => onFailed(failure(exit.cause), mine)),
+              Scope.close(scope, exit)
             )
-      )
+      })
     }).pipe(
       // Those who wait have been told by `onFailed`; nobody looks at the fibre.
-      Effect.ignoreCause
+      Effect.ignoreCause,
+      Effect.provideContext(pool.context)
     )
 
   const open: Effect.Effect<Live, McpError> = Effect.suspend(() => {
@@ -324,7 +349,9 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     const mine: Attempt = Deferred.makeUnsafe()
     attempt = mine
     move("Connecting")
-    track(building, pool.run(connect(mine, [...building, ...releasing])))
+    // Detached as a release is, because it may end in one; `shutDown` interrupts what is in the set.
+    const fiber: Fiber.Fiber<void> = Effect.runForkWith(pool.context)(connect(mine, [...building, ...releasing]))
+    track(building, fiber)
     return Deferred.await(mine)
   })
 
@@ -336,17 +363,25 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     return suspended ? new McpError({ reason: new Suspended({ server: name }) }) : undefined
   }
 
+  const leavePlace = () => {
+    admission.leave()
+    wake()
+  }
+
   const giveBack = (it: Live) => {
     leave(it)
-    admission.leave()
     pool.gate.leave()
+    leavePlace()
   }
 
   /**
    * A place in the server's limit and in the pool's, and the connection. Only the waits are interruptible, so that no
    * place is lost between them.
    */
-  const take = (restore: <A, E, R>(wait: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) => {
+  const take = <E = never>(
+    restore: Admission.Restore,
+    connection: Effect.Effect<Live, McpError | E> = open
+  ): Effect.Effect<Live, McpError | E> => {
     const refused = refusal()
     if (refused !== undefined) return refused
     if (current !== undefined && admission.tryTake()) {
@@ -358,52 +393,75 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     }
     const until = pool.wheel.now() + Duration.toMillis(pool.acquireTimeout)
     const left = () => Math.max(0, Math.ceil(until - pool.wheel.now()))
-    const opened = Effect.suspend(() =>
-      Effect.timeoutOrElse(open, {
-        duration: left(),
-        orElse: () => new McpError({ reason: new AcquireTimeout({ server: name, waited: pool.acquireTimeout }) })
-      })
+    const opened = Effect.suspend(
+      // A server suspended meanwhile is so for those in the queue, too.
+      () =>
+        refusal() ??
+        Effect.timeoutOrElse(connection, {
+          duration: left(),
+          orElse: () => new McpError({ reason: new AcquireTimeout({ server: name, waited: pool.acquireTimeout }) })
+        })
     )
-    return restore(Effect.suspend(() => admission.take(name, left()))).pipe(
+    const entered: Effect.Effect<Live, McpError | E> = Effect.flatMap(restore(opened), (it) => {
+      // Retired by us on the way from there to here. One that was lost is not waited for twice.
+      if (it.retired && !it.lost) return entered
+      enter(it)
+      return Effect.succeed(it)
+    })
+    return admission.take(name, left(), restore).pipe(
       Effect.andThen(
-        Effect.suspend(() => pool.gate.take(name, left())).pipe(
-          restore,
-          Effect.andThen(Effect.onError(restore(opened), () => Effect.sync(pool.gate.leave))),
-          Effect.onError(() => Effect.sync(admission.leave))
+        Effect.suspend(() => pool.gate.take(name, left(), restore)).pipe(
+          Effect.andThen(Effect.onError(entered, () => Effect.sync(pool.gate.leave))),
+          Effect.onError(() => Effect.sync(leavePlace))
         )
-      ),
-      Effect.tap((it) => Effect.sync(() => enter(it)))
+      )
     )
   }
 
-  const borrow = <A, E, R>(
-    f: (it: Live) => Effect.Effect<A, E, R>,
-    onEnd: (exit: Exit.Exit<A, E | McpError>) => void
-  ): Effect.Effect<A, E | McpError, R> =>
+  const borrow = <A>(f: (it: Live) => Effect.Effect<A, McpError>): Effect.Effect<A, McpError> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.matchCauseEffect(take(restore), {
-        onFailure: (cause) => {
-          const exit = Exit.failCause(cause)
-          onEnd(exit)
-          return exit
-        },
-        onSuccess: (it) =>
-          Effect.onExit(restore(f(it)), (exit) =>
-            Effect.sync(() => {
-              giveBack(it)
-              onEnd(exit)
-            })
-          )
-      })
+      Effect.flatMap(take(restore), (it) =>
+        Effect.onExit(restore(f(it)), (exit) =>
+          Effect.sync(() => {
+            // Who is told first may be this call: the next one must not meet the same connection.
+            const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+            if (error !== undefined && sendAgain(error)) onLost(it, error)
+            giveBack(it)
+          })
+        )
+      )
     )
 
   const request = <A>(f: (connection: McpConnection.Connection) => Effect.Effect<A, McpError>) => {
-    const once = borrow((it) => f(it.connection), tally.count)
-    return Effect.catchIf(once, sendAgain, () => once)
+    const once = borrow((it) => f(it.connection))
+    return Effect.onExit(
+      Effect.catchIf(once, sendAgain, () => once),
+      (exit) => Effect.sync(() => tally.count(exit))
+    )
   }
 
-  const readLists = (it: Live): Effect.Effect<ServerCatalog, McpError> =>
-    Effect.map(
+  const acquire = <E = never>(connection?: Effect.Effect<Live, McpError | E>) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.map(
+        Effect.tap(
+          Effect.suspend(() => take(restore, connection)),
+          (it) => {
+            leases++
+            return Effect.addFinalizer(() =>
+              Effect.sync(() => {
+                leases--
+                giveBack(it)
+              })
+            )
+          }
+        ),
+        (it) => it.leased
+      )
+    )
+
+  const readLists = (it: Live): Effect.Effect<ServerCatalog, McpError> => {
+    const changesBefore = listChanges
+    return Effect.map(
       Effect.all(
         {
           tools: it.connection.listTools,
@@ -416,15 +474,17 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       (found) => {
         const catalog: ServerCatalog = { server: name, ...found, stale: false }
         const before = lists?.catalog
-        lists = { of: it, catalog }
+        lists = { of: listChanges === changesBefore ? it : undefined, catalog }
         if (before === undefined || JSON.stringify({ ...before, stale: false }) !== JSON.stringify(catalog)) {
           pool.catalogChanged(name)
         }
         return catalog
       }
     )
+  }
 
-  const refresh = borrow(readLists, () => {})
+  const refresh = borrow(readLists)
+  const listsAreFresh = () => current !== undefined && lists?.of === current
 
   const retireCurrent = (): boolean => {
     if (current === undefined) return false
@@ -446,34 +506,22 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     source,
     admission,
     request,
-    lease: (f) =>
-      Effect.suspend(() => {
-        leases++
-        return Effect.ensuring(
-          borrow(
-            (it) => f(it.leased),
-            () => {}
-          ),
-          Effect.sync(() => {
-            leases--
-          })
-        )
-      }),
-    acquire: Effect.uninterruptibleMask((restore) =>
-      Effect.map(
-        Effect.tap(
-          Effect.suspend(() => take(restore)),
-          (it) => Effect.addFinalizer(() => Effect.sync(() => giveBack(it)))
-        ),
-        (it) => it.leased
-      )
+    acquire: acquire(),
+    acquireIfWarm: Effect.suspend(() =>
+      current === undefined
+        ? Effect.succeedNone
+        : acquire(
+            Effect.suspend(() => (current === undefined ? Effect.fail("Cold" as const) : Effect.succeed(current)))
+          ).pipe(
+            Effect.asSome,
+            Effect.catchIf(
+              (error) => error === "Cold",
+              () => Effect.succeedNone
+            )
+          )
     ),
-    isReady: () => current !== undefined,
-    catalog: Effect.suspend(() =>
-      lists !== undefined && lists.of === current ? Effect.succeed(lists.catalog) : refresh
-    ),
-    knownCatalog: () =>
-      lists === undefined ? undefined : lists.of === current ? lists.catalog : { ...lists.catalog, stale: true },
+    catalog: Effect.suspend(() => (lists !== undefined && listsAreFresh() ? Effect.succeed(lists.catalog) : refresh)),
+    knownCatalog: () => (lists === undefined || listsAreFresh() ? lists?.catalog : { ...lists.catalog, stale: true }),
     warm: Effect.suspend(() => {
       const refused = refusal()
       if (refused !== undefined) return Effect.succeed({ ok: false, error: refused } as const)
@@ -502,6 +550,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         return Option.isSome(quiet)
       }),
     dispose: Effect.gen(function* () {
+      discarded = true
       ended = "Closed"
       abandonAttempt()
       retireCurrent()
@@ -514,13 +563,22 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       Effect.gen(function* () {
         ended = state
         if (status !== "Closed" && status !== "Closing") move("Closing")
-        abandonAttempt()
-        yield* Fiber.interruptAll(building)
+        // First, so that nothing that happens to the connection during the waits is taken for a change of the server.
         current = undefined
         disarmIdle()
+        abandonAttempt()
         for (const it of lives) release(it)
-        const outcomes = yield* Effect.forEach(releasing, Fiber.await, { concurrency: "unbounded" })
-        if (status === "Closing") move("Closed")
+        const outcomes = yield* Effect.gen(function* () {
+          yield* Fiber.interruptAll(building)
+          return yield* Effect.forEach(releasing, Fiber.await, { concurrency: "unbounded" })
+        }).pipe(
+          // Also when the waits are given up: a stopped pool must be able to start again.
+          Effect.ensuring(
+            Effect.sync(() => {
+              if (status === "Closing") move("Closed")
+            })
+          )
+        )
         return {
           closed: outcomes.length,
           failed: outcomes.filter((exit) => !Exit.isSuccess(exit) || !exit.value).length

@@ -12,7 +12,7 @@ import { type ProcessExit, ProcessOwner, type SpawnFailed } from "../ProcessOwne
 import * as ServerConfig from "../ServerConfig.ts"
 import { cancelled, type Wire } from "../Wire.ts"
 import { decode } from "./bytes.ts"
-import { parseFrame, requestIdIn } from "./frames.ts"
+import { parseFrame, requestIdsIn } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as LineFramer from "./LineFramer.ts"
 import * as Redaction from "./redaction.ts"
@@ -70,19 +70,17 @@ export const make = Effect.fnUntraced(function* (
 
   // A message over the limit fails only the call it answers; if that cannot be found, nothing on this line can be
   // trusted to be answered any more.
-  const onOversize = (part: Uint8Array): boolean => {
-    const id = requestIdIn(decode(part))
-    return id !== undefined && line.receiver().onTooLarge(id)
-  }
+  const answersOne = (ids: ReadonlyArray<number>): boolean => ids.some((id) => line.receiver().onTooLarge(id))
   let answered = false
 
   const push = LineFramer.make(config.limits.maxMessageBytes, {
     onLine,
     onOversize: (head) => {
-      answered = onOversize(head)
+      answered = answersOne(requestIdsIn(decode(head)))
     },
     onOversizeEnd: (tail) => {
-      if (answered || onOversize(tail)) return
+      // The id of the message itself comes after those in its data.
+      if (answered || answersOne(requestIdsIn(decode(tail)).toReversed())) return
       end(`it sent a message over ${config.limits.maxMessageBytes} bytes that answers no known request`)
     }
   })

@@ -22,6 +22,9 @@ export const make = Effect.fnUntraced(function* (
     if (line.end(detail)) transport.onclose?.()
   }
 
+  // A transport of the user's may throw where it should reject.
+  const send: Transport["send"] = async (message, options) => inner.send(message, options)
+
   const transport: Transport = {
     start: () => {
       inner.onmessage = (message, extra) => {
@@ -31,7 +34,7 @@ export const make = Effect.fnUntraced(function* (
       inner.onclose = () => end("its transport closed")
       return inner.start()
     },
-    send: (message, options) => inner.send(message, options),
+    send,
     close: () => Promise.resolve(),
     setProtocolVersion: (version) => inner.setProtocolVersion?.(version),
     setSupportedProtocolVersions: (versions) => inner.setSupportedProtocolVersions?.(versions)
@@ -39,13 +42,13 @@ export const make = Effect.fnUntraced(function* (
 
   const post: Wire["post"] = (frame, _body, listener) => {
     listener.onHanded()
-    inner.send(frame as unknown as JSONRPCMessage).catch((cause: unknown) => {
+    send(frame as unknown as JSONRPCMessage).catch((cause: unknown) => {
       listener.onFailure(unanswered(`it took no message: ${String(cause)}`, "OutcomeUnknown"))
     })
     return (why) => {
       if (line.isClosed()) return
       // The caller has gone; that this notice could not be sent changes nothing for it, and `onerror` reports the cause.
-      inner.send(cancelled(frame.id, why)).catch((cause: unknown) => transport.onerror?.(new Error(String(cause))))
+      send(cancelled(frame.id, why)).catch((cause: unknown) => transport.onerror?.(new Error(String(cause))))
     }
   }
 

@@ -20,8 +20,6 @@ export const parseFrame = (text: string): Frame | undefined => {
   }
 }
 
-/** The engine's request id that a piece of a message names, if it does. */
-export const requestIdIn = (piece: string): number | undefined => {
-  const match = /"id"\s*:\s*(\d{10,15})\b/.exec(piece)
-  return match === null ? undefined : Number(match[1])
-}
+/** The ids in a piece of a message that could be those of the engine's requests; data of a tool may look the same. */
+export const requestIdsIn = (piece: string): ReadonlyArray<number> =>
+  [...piece.matchAll(/"id"\s*:\s*(\d{10,15})\b/g)].map(([, digits]) => Number(digits))

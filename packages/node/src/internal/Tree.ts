@@ -10,8 +10,10 @@ export const markName = "SCOPED_MCP_OWNER"
 export interface Tree {
   /** Everything of the tree that is alive, zombies not counted. Members seen once stay members, wherever they went. */
   readonly alive: () => ReadonlyArray<ProcessTable.ProcessEntry>
-  /** Signals the group and each member that has left it. */
-  readonly signal: (signal: NodeJS.Signals) => void
+  /** Signals the group and each member that has left it; tells how many there were. */
+  readonly signal: (signal: NodeJS.Signals) => number
+  /** To be told in the turn in which the leader has been collected: from then on its number may become another's. */
+  readonly leaderEnded: () => void
 }
 
 const key = (entry: ProcessTable.ProcessEntry) => `${entry.pid}@${entry.startTime}`
@@ -33,11 +35,13 @@ export const make = (
 ): Tree => {
   const members = new Set<string>()
   const strangers = new Set<string>()
+  let leading = true
 
   const marked = (entry: ProcessTable.ProcessEntry): boolean => {
     const name = key(entry)
     if (strangers.has(name)) return false
-    const carries = ProcessTable.environment(entry.pid).some(
+    const variables = ProcessTable.environment(entry.pid)
+    const carries = variables.some(
       (variable) =>
         variable.startsWith(`${markName}=`) &&
         variable
@@ -45,32 +49,43 @@ export const make = (
           .split(",")
           .includes(mark)
     )
-    if (!carries) strangers.add(name)
+    // In the middle of `exec` a process has an empty one for a moment, and must be asked again.
+    if (!carries && variables.join("") !== "") strangers.add(name)
     return carries
   }
 
-  const alive = () => {
-    if (process.platform !== "linux") {
-      const group = { pid: leader, parent: 0, group: leader, startTime: "", zombie: false, name: "" }
-      return kill(-leader, 0) ? [group] : []
+  // A group keeps its number for as long as somebody is in it; after that the number may be anyone's.
+  const groupIsOurs = (all: ReadonlyArray<ProcessTable.ProcessEntry>): boolean =>
+    leading || all.some((entry) => entry.group === leader && members.has(key(entry)))
+
+  const aliveIn = (all: ReadonlyArray<ProcessTable.ProcessEntry>) => {
+    const ours = groupIsOurs(all)
+    const found = all.filter((entry) => members.has(key(entry)) || (ours && entry.group === leader) || marked(entry))
+    for (const entry of found) for (const kin of ProcessTable.descendants(all, entry.pid)) members.add(key(kin))
+    return all.filter((entry) => !entry.zombie && members.has(key(entry)))
+  }
+
+  if (process.platform !== "linux") {
+    const group = { pid: leader, parent: 0, group: leader, startTime: "", zombie: false, name: "" }
+    return {
+      alive: () => (kill(-leader, 0) ? [group] : []),
+      signal: (signal) => (kill(-leader, signal) ? 1 : 0),
+      leaderEnded: () => {}
     }
-    const all = table()
-    const kin = new Set(ProcessTable.descendants(all, leader).map(key))
-    return all.filter((entry) => {
-      if (entry.zombie) return false
-      const name = key(entry)
-      const member = members.has(name) || entry.group === leader || kin.has(name) || marked(entry)
-      if (member) members.add(name)
-      return member
-    })
   }
 
   return {
-    alive,
+    alive: () => aliveIn(table()),
     signal: (signal) => {
-      const left = alive()
-      kill(-leader, signal)
+      const all = table()
+      const left = aliveIn(all)
+      if (groupIsOurs(all)) kill(-leader, signal)
       for (const entry of left) if (entry.group !== leader) kill(entry.pid, signal)
+      return left.length
+    },
+    leaderEnded: () => {
+      aliveIn(ProcessTable.readAll())
+      leading = false
     }
   }
 }

@@ -1,0 +1,116 @@
+/** Makes the configuration of one server from its entry in a file. */
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as ServerConfig from "../ServerConfig.ts"
+import type { Problem } from "./configProblem.ts"
+import * as Fields from "./configSchema.ts"
+import type { RawServer } from "./configShape.ts"
+import * as Variables from "./configVariables.ts"
+import { isRecord } from "./frames.ts"
+
+type Outcome = Result.Result<readonly [name: string, config: ServerConfig.ServerConfig], ReadonlyArray<Problem>>
+
+/** What the fields of an entry must be to each other; each is checked alone elsewhere. */
+const contradictions = (
+  entry: Readonly<Record<string, unknown>>,
+  path: ReadonlyArray<PropertyKey>
+): ReadonlyArray<Problem> => {
+  const problems: Array<Problem> = []
+  const has = (key: string) => entry[key] !== undefined
+  const refuse = (key: string, expected: string) => problems.push({ path: [...path, key], expected })
+  if (has("url")) {
+    for (const key of Fields.fields.started.filter(has))
+      refuse(key, "not possible beside url, which names a running server")
+  } else if (has("command") || has("cmd")) {
+    for (const key of Fields.fields.reached.filter(has))
+      refuse(key, "not possible beside command, which starts a server")
+    if (has("cmd") && has("command")) refuse("cmd", "expected either cmd or command, not both")
+    if (has("cmd") && has("args")) refuse("args", "not possible beside cmd, which holds the arguments")
+  } else {
+    problems.push({ path, expected: "expected command (or cmd) to start the server, or url to reach it" })
+  }
+  if (has("url") && Fields.types.started.some((type) => type === entry["type"])) {
+    refuse("type", "expected http, as the server has a url")
+  }
+  if ((has("command") || has("cmd")) && Fields.types.reached.some((type) => type === entry["type"])) {
+    refuse("type", "expected stdio, as the server has a command")
+  }
+  if (has("timeout") && has("callTimeout")) refuse("timeout", "expected either timeout or callTimeout, not both")
+  return problems
+}
+
+/** A number or a length of time cannot stay as it was written; without its variable it is left out. */
+const withoutMissing = (
+  entry: Readonly<Record<string, unknown>>,
+  missing: ReadonlySet<PropertyKey | undefined>
+): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(entry).filter(
+      ([key]) => !missing.has(key) || (!Fields.fields.limits.includes(key) && key !== "type" && key !== "disabled")
+    )
+  )
+
+const whyDisabled = (
+  disabled: boolean | string | undefined,
+  missing: ReadonlyArray<Variables.Missing>
+): string | undefined => {
+  if (typeof disabled === "string") return disabled
+  if (disabled === true) return "its configuration says so"
+  const names = [...new Set(missing.map(({ name }) => name))]
+  if (names.length === 0) return undefined
+  return names.length === 1 ? `the variable ${names[0]} is not set` : `the variables ${names.join(", ")} are not set`
+}
+
+const build = (fields: Fields.Server, disabled: string | undefined): ServerConfig.ServerConfig => {
+  const {
+    args,
+    cmd,
+    command,
+    cwd,
+    disabled: _,
+    env,
+    headers,
+    inheritEnv,
+    name: __,
+    timeout,
+    type: ___,
+    url,
+    ...rest
+  } = fields
+  const limits = timeout === undefined ? rest : { ...rest, callTimeout: timeout }
+  if (url !== undefined) return ServerConfig.http({ ...limits, url, headers, disabled })
+  const [program, ...given] = cmd ?? [command ?? "", ...(args ?? [])]
+  return ServerConfig.stdio({
+    ...limits,
+    command: typeof program === "string" ? program : Redacted.value(program),
+    args: given,
+    env,
+    cwd,
+    inheritEnv,
+    disabled
+  })
+}
+
+export const make = (raw: RawServer, variables: ReadonlyMap<string, string>): Outcome => {
+  const { path } = raw
+  if (!isRecord(raw.value)) return Result.fail([{ path, expected: "expected a map of the server's fields" }])
+  const resolved = Variables.resolve(raw.value, path, variables)
+  const written = resolved.value as Readonly<Record<string, unknown>>
+  const entry = withoutMissing(written, new Set(resolved.missing.map((it) => it.path[path.length])))
+  const decoded = Fields.decode(Fields.Server, entry, path)
+  const named: ReadonlyArray<Problem> =
+    raw.key === undefined && entry["name"] === undefined
+      ? [{ path: [...path, "name"], expected: "expected the name of the server" }]
+      : raw.key !== undefined && entry["name"] !== undefined
+        ? [{ path: [...path, "name"], expected: "not possible in a map, where the key is the name" }]
+        : []
+  const problems = [...resolved.problems, ...named, ...contradictions(written, path)]
+  if (Result.isFailure(decoded)) return Result.fail([...problems, ...decoded.failure])
+  if (problems.length > 0) return Result.fail(problems)
+  const fields = decoded.success
+  return Result.try({
+    try: () => [raw.key ?? fields.name ?? "", build(fields, whyDisabled(fields.disabled, resolved.missing))] as const,
+    // The one thing left that only the constructors know: an address that is none.
+    catch: (error) => [{ path, expected: error instanceof Error ? error.message : String(error) }]
+  })
+}

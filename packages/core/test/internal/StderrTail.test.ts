@@ -1,0 +1,30 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as StderrTail from "../../src/internal/StderrTail.ts"
+
+describe("StderrTail", () => {
+  it("gives the last lines that say something", () => {
+    const tail = StderrTail.make()
+    for (const chunk of ["one\ntw", "o\n\n  three  \r\n"]) tail.push(new TextEncoder().encode(chunk))
+    assert.strictEqual(tail.text(2), "two | three")
+    assert.strictEqual(StderrTail.make().text(10), "")
+  })
+
+  it("keeps 64 KiB of a flood, of whatever chunks it comes in", () => {
+    for (const size of [1, 1_000, 300_000]) {
+      const tail = StderrTail.make()
+      const chunk = new TextEncoder().encode("x".repeat(size))
+      for (let sent = 0; sent < 600_000; sent += size) tail.push(chunk)
+      tail.push(new TextEncoder().encode("\nthe end"))
+      assert.isAtMost(tail.text(10).length, 64 * 1024 + 3)
+      assert.strictEqual(tail.text(1), "the end")
+    }
+  })
+
+  it("keeps its own copy, because chunks are reused", () => {
+    const tail = StderrTail.make()
+    const chunk = new TextEncoder().encode("before")
+    tail.push(chunk)
+    chunk.fill(0x21)
+    assert.strictEqual(tail.text(1), "before")
+  })
+})

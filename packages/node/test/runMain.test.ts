@@ -1,0 +1,140 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { constants } from "node:os"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect } from "effect"
+import { alive, eventually, fixture, makeTag } from "./system.ts"
+
+interface Program {
+  readonly run?: "runMain" | "NodeRuntime"
+  readonly servers: ReadonlyArray<ReadonlyArray<string>>
+  readonly act?: "wait" | "leave" | "succeed" | "fail" | "exit" | "throw" | "reject"
+  /** For `leave`: how soon. */
+  readonly turns?: number
+  readonly closeTimeout?: string
+}
+
+const worst = ["ignore-end", "ignore-term", "helper:pipes", "helper:session", "helper:escape"]
+
+/** Runs `fixtures/host.mjs` as a program of its own. The tag is only in the environment of its servers. */
+const host = Effect.fnUntraced(function* ({ run = "runMain", act = "wait", ...program }: Program) {
+  const tag = makeTag()
+  const ended = yield* Deferred.make<number>()
+  const output = { stdout: "", stderr: "" }
+  const child = yield* Effect.acquireRelease(
+    Effect.sync((): ChildProcess => {
+      const settings = JSON.stringify({ ...program, run, act, env: { TAG: tag } })
+      const child = spawn(process.execPath, ["--conditions=@scoped-mcp/source", fixture("host.mjs"), settings])
+      child.stdout.on("data", (chunk) => (output.stdout += String(chunk)))
+      child.stderr.on("data", (chunk) => (output.stderr += String(chunk)))
+      child.once("exit", (code, signal) => {
+        Deferred.doneUnsafe(ended, Effect.succeed(code ?? 128 + constants.signals[signal!]))
+      })
+      return child
+    }),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  const said = (text: string) =>
+    eventually(
+      Effect.sync(() => output.stdout),
+      (stdout) => stdout.includes(text)
+    )
+  return { child, ended: Deferred.await(ended), output, said, tag }
+})
+
+/** Until the host is gone, and what it answered; nothing may be left at that moment. */
+const end = Effect.fnUntraced(function* (
+  program: Effect.Success<ReturnType<typeof host>>,
+  since: number,
+  limit: number
+) {
+  const code = yield* program.ended
+  assert.isBelow(performance.now() - since, limit, "the host ended too late")
+  assert.deepStrictEqual(yield* alive(program.tag), [])
+  return code
+})
+
+// Each is a program of its own, and mostly waits.
+describe.concurrent("runMain", () => {
+  it.live.each([
+    ["succeed", 0],
+    ["fail", 1],
+    ["exit", 7],
+    ["throw", 1],
+    ["reject", 1]
+  ] as const)("leaves nothing when the program ends by `%s`, with exit code %i", ([act, code]) =>
+    Effect.gen(function* () {
+      const program = yield* host({ servers: [[], worst], act, closeTimeout: "2 seconds" })
+      yield* program.said("ready")
+      assert.strictEqual(yield* end(program, performance.now(), 6_500), code)
+      // All but `process.exit` release in good order.
+      assert.strictEqual(program.output.stdout.includes("All MCP connections closed"), act !== "exit")
+      if (act === "throw") assert.include(program.output.stderr, "nobody caught this")
+      if (act === "reject") assert.include(program.output.stderr, "nobody awaited this")
+    })
+  )
+
+  it.live.each([
+    ["SIGINT", 130, [[], []]],
+    ["SIGTERM", 143, [["ignore-end", "ignore-term"], worst]],
+    ["SIGHUP", 129, [worst, []]]
+  ] as const)("ends everything at %s and exits with %i", ([signal, code, servers]) =>
+    Effect.gen(function* () {
+      const program = yield* host({ servers })
+      yield* program.said("ready")
+      program.child.kill(signal)
+      assert.strictEqual(yield* end(program, performance.now(), 6_500), code)
+    })
+  )
+
+  it.live("does not wait any more at a second signal", () =>
+    Effect.gen(function* () {
+      const program = yield* host({ servers: [worst] })
+      yield* program.said("ready")
+      program.child.kill("SIGTERM")
+      yield* program.said("Closing all MCP connections")
+      const since = performance.now()
+      program.child.kill("SIGINT")
+      assert.strictEqual(yield* end(program, since, 1_500), 130)
+    })
+  )
+
+  it.live("ends servers that are still in their handshake", () =>
+    Effect.gen(function* () {
+      const program = yield* host({ servers: [["mute"], ["mute", "ignore-end", "ignore-term"]] })
+      yield* eventually(alive(program.tag), (seen) => seen.length === 2)
+      program.child.kill("SIGTERM")
+      assert.strictEqual(yield* end(program, performance.now(), 6_500), 143)
+    })
+  )
+
+  it.live("ends without an error when it is left at any moment of a spawn", () =>
+    Effect.forEach([0, 1, 2, 3, 4, 5], (turns) =>
+      Effect.gen(function* () {
+        const program = yield* host({ servers: [[], ["mute"]], act: "leave", turns })
+        yield* program.said("connecting")
+        const code = yield* end(program, performance.now(), 4_000)
+        assert.strictEqual(`${code} ${program.output.stderr}`, "0 ")
+      })
+    )
+  )
+
+  it.live("releases in good order though nobody reads its output any more", () =>
+    Effect.gen(function* () {
+      const program = yield* host({ servers: [["ignore-end", "ignore-term"]] })
+      yield* program.said("ready")
+      program.child.stdout!.destroy()
+      program.child.stderr!.destroy()
+      program.child.kill("SIGHUP")
+      assert.strictEqual(yield* end(program, performance.now(), 6_500), 129)
+    })
+  )
+
+  it.live("leaves nothing under NodeRuntime.runMain either, even of a server with a longer limit than its pool", () =>
+    Effect.gen(function* () {
+      const program = yield* host({ run: "NodeRuntime", servers: [worst], closeTimeout: "30 seconds" })
+      yield* program.said("ready")
+      program.child.kill("SIGTERM")
+      assert.strictEqual(yield* end(program, performance.now(), 8_000), 130)
+    })
+  )
+})
