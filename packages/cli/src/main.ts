@@ -28,5 +28,6 @@ runMain(
     Effect.provide(Layer.provideMerge(Screen.layer, NodeServices.layer)),
     Effect.provide([Layer.succeed(Logger.LogToStderr, true), Layer.succeed(References.MinimumLogLevel, "Warn")])
   ),
-  { disableErrorReporting: true }
+  // We promise 6 seconds; what a busy machine needs to end a process comes on top of this limit.
+  { disableErrorReporting: true, shutdownTimeout: "5 seconds" }
 )

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { type Limits, McpConnection, type McpError, ServerConfig } from "@scoped-mcp/core"
 import { Cause, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -291,8 +291,12 @@ describe("McpConnection", () => {
     })
   )
 
-  it.effect("asks for no list that the server does not offer", () =>
+  it.effect("asks for no list that the server does not offer, nor lets the SDK print that it did not", () =>
     Effect.gen(function* () {
+      const printed = (["log", "debug", "info", "warn", "error"] as const).map((level) =>
+        vi.spyOn(console, level).mockImplementation(() => {})
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => printed.forEach((spy) => spy.mockRestore())))
       const peer = new ScriptedPeer({
         capabilities: { prompts: {} },
         methods: { "prompts/list": () => ({ prompts: [{ name: "greet" }] }) }
@@ -304,6 +308,7 @@ describe("McpConnection", () => {
       assert.deepStrictEqual(yield* connection.listPrompts, [{ name: "greet" }])
       assert.lengthOf(peer.sent("tools/list"), 0)
       assert.lengthOf(peer.sent("resources/list"), 0)
+      assert.isTrue(printed.every((spy) => spy.mock.calls.length === 0))
     })
   )
 

@@ -81,6 +81,23 @@ describe("close all connections", () => {
   )
 })
 
+describe("a second close", () => {
+  it.effect("is over only when the first is", () =>
+    Effect.gen(function* () {
+      const closed = Promise.withResolvers<void>()
+      const peer = new ScriptedPeer({ closing: () => closed.promise })
+      const pool = yield* make({ a: peer.source() })
+      yield* pool.warmup()
+      const both = [yield* start(pool.close), yield* start(pool.close)]
+      for (let turn = 0; turn < 10; turn++) yield* Effect.yieldNow
+      assert.isTrue(both.every((fiber) => fiber.pollUnsafe() === undefined))
+      closed.resolve()
+      for (const fiber of both) yield* Fiber.join(fiber)
+      assert.lengthOf(peer.open, 0)
+    })
+  )
+})
+
 describe("after close", () => {
   it.effect("every use is refused with PoolClosed", () =>
     Effect.gen(function* () {

@@ -123,15 +123,22 @@ describe("opening", () => {
     })
   )
 
-  it.effect("gives up on a layer of the user's that never builds", () =>
+  it.effect("gives up on a layer of the user's that never builds, and builds it anew the next time", () =>
     Effect.gen(function* () {
-      const never = ServerSource.fromLayer("never", Layer.effect(McpConnection.McpConnection, Effect.never))
+      let builds = 0
+      const build = Effect.andThen(
+        Effect.sync(() => builds++),
+        Effect.never
+      )
+      const never = ServerSource.fromLayer("never", Layer.effect(McpConnection.McpConnection, build))
       const pool = yield* make({ memory: never })
-      const warming = yield* start(pool.warmup())
-      yield* TestClock.adjust("10 seconds")
-      const warmed = yield* Effect.flatten(Fiber.join(warming))
-      const { memory } = warmed
-      assert.deepInclude(!memory!.ok && memory!.error.reason, { _tag: "ConnectFailed", phase: "Build" })
+      for (let attempt = 1; attempt <= 2; attempt++) {
+        const warming = yield* start(pool.warmup())
+        yield* TestClock.adjust("10 seconds")
+        const { memory } = yield* Effect.flatten(Fiber.join(warming))
+        assert.deepInclude(!memory!.ok && memory!.error.reason, { _tag: "ConnectFailed", phase: "Build", attempt })
+        assert.strictEqual(builds, attempt)
+      }
     })
   )
 
@@ -233,6 +240,22 @@ describe("recovery", () => {
       assert.deepInclude(yield* reasonOf(pool.callTool(echo)), { _tag: "ConnectionLost", delivery: "NotSent" })
       assert.deepStrictEqual([always.ran("echo"), always.sessions.length], [0, 2])
       assert.deepInclude((yield* pool.stats).servers[0]!, { running: 0, waiting: 0 })
+    })
+  )
+
+  it.effect.each([3, 4, 5, 6, 7, 8])("knows of the loss before the call that meets it, %d steps to a turn", (steps) =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const pool = yield* make({ memory: peer.source() }).pipe(
+        Effect.provideService(References.MaxOpsBeforeYield, steps)
+      )
+      yield* pool.callTool(echo)
+      const call = yield* Effect.suspend(() => {
+        peer.last.drop()
+        return start(pool.callTool(echo))
+      })
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(call)))
+      assert.deepInclude((yield* pool.stats).servers[0]!, { opened: 2, lost: 1 })
     })
   )
 
@@ -577,6 +600,23 @@ describe("verbs", () => {
       assert.isFalse(yield* pool.remove(server))
       yield* peer.until(() => peer.open.length === 0)
       assert.strictEqual((yield* reasonOf(pool.callTool(echo)))._tag, "UnknownServer")
+    })
+  )
+
+  it.effect("remove closes a connection that was only being opened", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const pool = yield* make({ memory: peer.source() })
+      const events = yield* recorded(pool)
+      const call = yield* start(pool.callTool(echo))
+      assert.isTrue(yield* pool.remove(server))
+      assert.strictEqual(failure(yield* Fiber.join(call))._tag, "UnknownServer")
+      yield* peer.until(() => peer.last.state === "Closed")
+      assert.deepStrictEqual([peer.ran("echo"), peer.sessions.length], [0, 1])
+      assert.notInclude(
+        events.map(({ _tag }) => _tag),
+        "ConnectionOpened"
+      )
     })
   )
 

@@ -326,22 +326,6 @@ layer(NodeProcessOwner.layer, { excludeTestServices: true })("NodeProcessOwner",
       yield* eventually(alive(tag), (seen) => seen.length === 0)
     })
   )
-
-  it.effect("kills helpers that are born while it kills", () =>
-    Effect.gen(function* () {
-      const tag = makeTag()
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          // Chains out of group and descent, deaf to TERM: each link starts the next one and ends.
-          const link = `[ $1 -gt 0 ] && sleep 0.015 && setsid sh -c "$0" "$0" $(($1 - 1)) &`
-          const start = `trap '' TERM; for chain in 1 2 3 4 5 6 7 8; do setsid sh -c "$0" "$0" 400 & done; cat`
-          yield* spawn({ ...command({ tag, stopTimeout: "3 seconds" }), command: "sh", args: ["-c", start, link] })
-          yield* eventually(alive(tag), (seen) => seen.some(({ parent }) => parent === 1))
-        })
-      )
-      assert.deepStrictEqual(yield* alive(tag), [])
-    })
-  )
 })
 
 describe("NodeProcessOwner", () => {

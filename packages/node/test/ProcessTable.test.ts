@@ -32,7 +32,7 @@ it.live("reads a process whose name looks like the rest of its line", () =>
 
 it.live("knows descendants, and those that have ended but were not collected", () =>
   Effect.gen(function* () {
-    const parent = yield* child("sh", "-c", "true & sleep 1000 & echo; exec sleep 1000")
+    const parent = yield* child("sh", "-c", "sleep 1 & sleep 1000 & echo; exec sleep 1000")
     const family = yield* eventually(
       Effect.sync(() => ProcessTable.descendants(ProcessTable.readAll(), parent.pid!)),
       (seen) => seen.filter(({ zombie }) => zombie).length === 1

@@ -132,23 +132,25 @@ const poolContract = (
       )
     )
 
-    it.live.skipIf(!hasProgress)("tells of progress in order, and before the result", () =>
-      subject((pool) =>
-        Effect.gen(function* () {
-          const seen: Array<number> = []
-          yield* pool.callTool({
-            server: "it",
-            tool: "progress",
-            arguments: { steps: 100 },
-            onProgress: ({ progress }) => seen.push(progress)
+    if (hasProgress) {
+      it.live("tells of progress in order, and before the result", () =>
+        subject((pool) =>
+          Effect.gen(function* () {
+            const seen: Array<number> = []
+            yield* pool.callTool({
+              server: "it",
+              tool: "progress",
+              arguments: { steps: 100 },
+              onProgress: ({ progress }) => seen.push(progress)
+            })
+            assert.deepStrictEqual(
+              seen,
+              Array.from({ length: 100 }, (_, index) => index + 1)
+            )
           })
-          assert.deepStrictEqual(
-            seen,
-            Array.from({ length: 100 }, (_, index) => index + 1)
-          )
-        })
+        )
       )
-    )
+    }
 
     it.live("cancels on the server what is interrupted or takes too long, and goes on", () =>
       subject((pool) =>
@@ -234,8 +236,7 @@ it.live("uses an HTTP server again that was restarted on the same port", () =>
       )
       assert.strictEqual(yield* echo, "hello")
       yield* first.stop
-      const down = yield* reasonOf(echo)
-      assert.deepInclude(down, { _tag: "ConnectionLost" })
+      assert.strictEqual((yield* Effect.flip(echo)).delivery, "NotSent")
       const second = yield* startHttp("json", first.port)
       const again = yield* eventually(Effect.option(echo), Option.isSome)
       assert.deepStrictEqual(again, Option.some("hello"))

@@ -188,7 +188,7 @@ it.live("server-everything over HTTP is used again after a restart on the same p
         assert.deepInclude(lost.reason, { _tag: "ConnectionLost" as const, delivery: "OutcomeUnknown" as const })
         assert.strictEqual((yield* Effect.flip(echo(pool))).delivery, "NotSent")
         yield* startEverything(port)
-        const back = yield* timed(eventually(Effect.option(echo(pool)), Option.isSome, "3 seconds"))
+        const back = yield* timed(eventually(Effect.option(echo(pool)), Option.isSome))
         yield* Effect.logInfo(`used again ${Math.round(back.millis)} ms after it listened`)
       })
     )

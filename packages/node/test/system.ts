@@ -39,11 +39,11 @@ export const alive = (tag: string, known?: ReadonlyArray<Seen>) => Effect.map(lo
 /** Children of the test's own process that ended and were not collected. */
 export const zombies = Effect.map(look("no process carries this"), (seen) => seen.zombies)
 
-/** Looks again until it holds, for 10 seconds of real time at most. */
+/** Looks again until it holds, for 15 seconds of real time at most. */
 export const eventually = <A, E, R>(
   look: Effect.Effect<A, E, R>,
   holds: (value: A) => boolean,
-  limit = "10 seconds" as Duration.Input
+  limit = "15 seconds" as Duration.Input
 ) => {
   let last: A | undefined
   return look.pipe(

@@ -21,7 +21,11 @@ const ending = { exitCode: Schema.optional(Schema.Finite), signal: Schema.option
 export const Wire = Schema.Union([
   Schema.TaggedStruct("SlowStart", { delay: span, ...common }),
   Schema.TaggedStruct("NoHandshake", common),
-  Schema.TaggedStruct("Crash", { at: Schema.Union([Schema.Finite, Schema.Literal("Handshake")]), ...ending, ...common }),
+  Schema.TaggedStruct("Crash", {
+    at: Schema.Union([Schema.Finite, Schema.Literal("Handshake")]),
+    ...ending,
+    ...common
+  }),
   Schema.TaggedStruct("Flapping", {
     after: Schema.optional(span),
     calls: Schema.optional(Schema.Finite),
@@ -150,7 +154,9 @@ export const first: {
 export const print = (fault: Fault): string => {
   const { _tag, ...fields } = fault
   const shown = Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}: ${Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value)}`]
+    value === undefined
+      ? []
+      : [`${name}: ${Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value)}`]
   )
   return shown.length === 0 ? _tag : `${_tag} (${shown.join(", ")})`
 }

@@ -141,7 +141,9 @@ export const fromFile = (path: string): Journal => {
       Effect.map(entries, (all) => all.find(is)).pipe(
         Effect.repeat({ schedule: look, until: (entry) => entry !== undefined }),
         Effect.flatMap((entry) =>
-          entry === undefined ? Effect.die(new Error(`${path} has no such fact after 30 seconds`)) : Effect.succeed(entry)
+          entry === undefined
+            ? Effect.die(new Error(`${path} has no such fact after 30 seconds`))
+            : Effect.succeed(entry)
         ),
         // The server is a real process, whatever clock the test has.
         Effect.provideService(Clock.Clock, live)

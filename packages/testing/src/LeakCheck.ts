@@ -13,6 +13,9 @@
  * descriptors and sockets are found on Linux only. A process that clears its environment, leaves group and session, and
  * loses its parent within 20 ms escapes, as does a one-shot timer that was unreferenced: that one ends by itself.
  *
+ * **Cost.** One Node process that asks `/proc` per test process, 1 to 2 ms per check, and some 10 microseconds for each
+ * timer and fibre, whose place is remembered.
+ *
  * @example
  * ```ts
  * import { LeakCheck } from "@scoped-mcp/testing"
@@ -28,6 +31,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -134,10 +138,7 @@ export const begin = (options: Options = {}): Effect.Effect<Effect.Effect<void, 
  *
  * @since 0.1.0
  */
-export const check = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  options?: Options
-): Effect.Effect<A, E | LeakFound, R> =>
+export const check = <A, E, R>(effect: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E | LeakFound, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const compare = yield* begin(options)
@@ -210,7 +211,7 @@ export const install = <Context extends TestContext>(hooks: Hooks<Context>, opti
       isReported = true
       throw Cause.squash(found.cause)
     })
-    await group.compare
+    await group.compare.then(constVoid)
   })
   hooks.afterAll(async () => {
     if (compareFile !== undefined && !isReported) await Effect.runPromise(compareFile)

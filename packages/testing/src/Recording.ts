@@ -102,7 +102,10 @@ const FrameLine = Schema.fromJsonString(Frame)
  * @since 0.1.0
  */
 export const toText = (recording: Recording): string =>
-  [Schema.encodeSync(HeaderLine)(recording.header), ...recording.frames.map((frame) => Schema.encodeSync(FrameLine)(frame))]
+  [
+    Schema.encodeSync(HeaderLine)(recording.header),
+    ...recording.frames.map((frame) => Schema.encodeSync(FrameLine)(frame))
+  ]
     .map((line) => `${line}\n`)
     .join("")
 
@@ -112,7 +115,8 @@ export const toText = (recording: Recording): string =>
  * @since 0.1.0
  */
 export const fromText = Effect.fnUntraced(function* (text: string): Effect.fn.Return<Recording, RecordingInvalid> {
-  const invalid = (line: number) => Effect.mapError(({ message }: Schema.SchemaError) => new RecordingInvalid({ line, detail: message }))
+  const invalid = (line: number) =>
+    Effect.mapError(({ message }: Schema.SchemaError) => new RecordingInvalid({ line, detail: message }))
   const [first = "", ...rest] = text.split("\n")
   const header = yield* Schema.decodeUnknownEffect(HeaderLine)(first).pipe(invalid(1))
   const frames = yield* Effect.forEach(
@@ -164,19 +168,17 @@ const recorder = Effect.fnUntraced(function* (server: string, secrets: ReadonlyA
     }
   })
 
-  const recording = Effect.sync(
-    (): Recording => ({
-      header: {
-        format: "scoped-mcp-recording",
-        version: 1,
-        server,
-        protocolVersion: protocolVersionIn(frames),
-        recordedAt,
-        redactions: scrub.applied()
-      },
-      frames: [...frames]
-    })
-  )
+  const recording = Effect.sync((): Recording => ({
+    header: {
+      format: "scoped-mcp-recording",
+      version: 1,
+      server,
+      protocolVersion: protocolVersionIn(frames),
+      recordedAt,
+      redactions: scrub.applied()
+    },
+    frames: [...frames]
+  }))
   return { open, recording }
 })
 

@@ -307,7 +307,5 @@ export const stdio = (options: StdioOptions): ServerConfig.Stdio => runner.stdio
  *
  * @since 0.1.0
  */
-export const http = (
-  definition: Definition,
-  options: HttpOptions = {}
-): Effect.Effect<OverHttp, never, Scope.Scope> => httpServer.make(definition, [], options)
+export const http = (definition: Definition, options: HttpOptions = {}): Effect.Effect<OverHttp, never, Scope.Scope> =>
+  httpServer.make(definition, [], options)

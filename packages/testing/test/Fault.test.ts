@@ -8,7 +8,10 @@ it("is data that can be printed", () => {
     Fault.print(Fault.first(Fault.flapping({ calls: 2, down: "30 seconds" }), 3)),
     "Flapping (calls: 2, down: 30s, connections: 3)"
   )
-  assert.strictEqual(Fault.print(Fault.crash("Handshake", { signal: "SIGKILL" })), 'Crash (at: "Handshake", signal: "SIGKILL")')
+  assert.strictEqual(
+    Fault.print(Fault.crash("Handshake", { signal: "SIGKILL" })),
+    'Crash (at: "Handshake", signal: "SIGKILL")'
+  )
 })
 
 it("survives the way to another process", () => {

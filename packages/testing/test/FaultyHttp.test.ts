@@ -30,18 +30,48 @@ const table: ReadonlyArray<Expected> = [
   { fault: Fault.refuse(401, { times: 1 }), outcomes: ["AuthRequired NotSent", "ok"], runs: 1, sessions: 1 },
   { fault: Fault.refuse(401, call), outcomes: ["AuthRequired NotSent", "ok"], runs: 1, sessions: 1 },
   { fault: Fault.refuse(403, call), outcomes: ["AuthRequired NotSent", "ok"], runs: 1, sessions: 1 },
-  { fault: Fault.refuse(429, { ...call, retryAfter: "2 seconds" }), outcomes: ["ProtocolError NotSent", "ok"], runs: 1, sessions: 1 },
-  { fault: Fault.refuse(503, { ...call, retryAfter: "2 seconds" }), outcomes: ["ProtocolError NotSent", "ok"], runs: 1, sessions: 1 },
+  {
+    fault: Fault.refuse(429, { ...call, retryAfter: "2 seconds" }),
+    outcomes: ["ProtocolError NotSent", "ok"],
+    runs: 1,
+    sessions: 1
+  },
+  {
+    fault: Fault.refuse(503, { ...call, retryAfter: "2 seconds" }),
+    outcomes: ["ProtocolError NotSent", "ok"],
+    runs: 1,
+    sessions: 1
+  },
   { fault: Fault.refuse(500, call), outcomes: ["ProtocolError Answered", "ok"], runs: 1, sessions: 1 },
-  { fault: Fault.refuse(502, { method: "initialize", times: 1 }), outcomes: ["ConnectFailed NotSent", "ok"], runs: 1, sessions: 1 },
+  {
+    fault: Fault.refuse(502, { method: "initialize", times: 1 }),
+    outcomes: ["ConnectFailed NotSent", "ok"],
+    runs: 1,
+    sessions: 1
+  },
   { fault: Fault.expiringSessions(1), outcomes: ["ok", "ok", "ok"], runs: 3, sessions: 3 },
   { fault: Fault.first(Fault.crash(3), 1), outcomes: [lost, "ok"], runs: 1, sessions: 2 },
-  { fault: Fault.flapping({ calls: 1, down: "1 minute" }), outcomes: ["ok", lost, "ConnectionLost NotSent"], runs: 1, sessions: 1 },
+  {
+    fault: Fault.flapping({ calls: 1, down: "1 minute" }),
+    outcomes: ["ok", lost, "ConnectFailed NotSent"],
+    runs: 1,
+    sessions: 1
+  },
   { fault: Fault.cutStreams, outcomes: [lost, lost], runs: 2, sessions: 1 },
   { fault: Fault.resetStreams, outcomes: [lost, lost], runs: 2, sessions: 1 },
   { fault: Fault.endlessStreams(), outcomes: [silent, silent], runs: 2, sessions: 1 },
-  { fault: Fault.hugeAnswers(300_000), outcomes: ["MessageTooLarge Answered", "MessageTooLarge Answered"], runs: 2, sessions: 1 },
-  { fault: Fault.endlessAnswers, outcomes: ["MessageTooLarge Answered", "MessageTooLarge Answered"], runs: 2, sessions: 1 },
+  {
+    fault: Fault.hugeAnswers(300_000),
+    outcomes: ["MessageTooLarge Answered", "MessageTooLarge Answered"],
+    runs: 2,
+    sessions: 1
+  },
+  {
+    fault: Fault.endlessAnswers,
+    outcomes: ["MessageTooLarge Answered", "MessageTooLarge Answered"],
+    runs: 2,
+    sessions: 1
+  },
   { fault: Fault.first(Fault.halfAnswers, 1), outcomes: [lost, "ok"], runs: 2, sessions: 2 },
   { fault: Fault.splitFrames(3), outcomes: ["ok", "ok"], runs: 2, sessions: 1 },
   { fault: Fault.noAnswers(), outcomes: [silent, silent], runs: 2, sessions: 1 },
@@ -75,7 +105,9 @@ describe("a server over HTTP", () => {
   it.live("that echoes headers has the secrets among them scrubbed from errors", () =>
     Effect.gen(function* () {
       const { config, journal } = yield* serve([Fault.echoHeaders("Authorization")], "json")
-      const error = yield* Effect.flip(lend("Emma")).pipe(Effect.provide(McpPool.layer({ servers: { library: config } })))
+      const error = yield* Effect.flip(lend("Emma")).pipe(
+        Effect.provide(McpPool.layer({ servers: { library: config } }))
+      )
       assert.strictEqual(error.reason._tag, "ProtocolError")
       assert.include(JSON.stringify(yield* journal.entries), secret)
       assert.notInclude(`${error.message} ${JSON.stringify(error)}`, secret)

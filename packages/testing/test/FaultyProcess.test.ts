@@ -3,7 +3,7 @@ import { type Limits, McpError, McpPool } from "@scoped-mcp/core"
 import { McpNode, ProcessTable } from "@scoped-mcp/node"
 import { Fault, FaultyServer, Journal } from "@scoped-mcp/testing"
 import { Effect, Exit, Layer, Scope } from "effect"
-import { lend, server, tryLend } from "./support/calls.ts"
+import { lend, tryLend } from "./support/calls.ts"
 
 const module = new URL("./support/library.ts", import.meta.url)
 const secret = "a-secret-of-the-library"
@@ -33,55 +33,99 @@ const table: ReadonlyArray<Expected> = [
   { faults: [], ...ok, shell: true },
   { faults: [Fault.ignoreEndOfInput], ...ok },
   { faults: [Fault.ignoreEndOfInput, Fault.ignoreTerm], ...ok, shell: true },
-  ...(["plain", "shell", "launcher", "session", "pipes"] as const).map((how) => ({ faults: [Fault.helpers(how)], ...ok })),
-  { faults: [Fault.first(Fault.crash(3, { signal: "SIGKILL" }), 1), Fault.helpers("pipes")], outcomes: [lost, "ok"], runs: 1, servers: 2 },
+  { faults: (["plain", "shell", "launcher", "session", "pipes"] as const).map(Fault.helpers), ...ok },
+  {
+    faults: [Fault.first(Fault.crash(3, { signal: "SIGKILL" }), 1), Fault.helpers("pipes")],
+    outcomes: [lost, "ok"],
+    runs: 1,
+    servers: 2
+  },
   { faults: [Fault.first(Fault.frozen(3), 1)], outcomes: [silent, silent], runs: 0, servers: 1 },
   { faults: [Fault.stdoutNoise("Welcome!", "{ not json", '{"json":"but no message"}')], ...ok },
   { faults: [Fault.splitFrames(3), Fault.slowStart("200 millis")], ...ok },
   { faults: [Fault.stderrFlood(1_000_000)], ...ok },
-  { faults: [Fault.hugeAnswers(300_000)], outcomes: ["MessageTooLarge Answered", "MessageTooLarge Answered"], runs: 2, servers: 1 },
+  {
+    faults: [Fault.hugeAnswers(300_000)],
+    outcomes: ["MessageTooLarge Answered", "MessageTooLarge Answered"],
+    runs: 2,
+    servers: 1
+  },
   { faults: [Fault.first(Fault.halfAnswers, 1)], outcomes: [lost, "ok"], runs: 2, servers: 2 },
   { faults: [Fault.stopReading(2)], outcomes: [silent, silent], runs: 0, servers: 1 },
-  { faults: [Fault.flapping({ calls: 1, down: "1 minute" })], outcomes: ["ok", lost, "ConnectFailed NotSent"], runs: 1, servers: 2 }
+  {
+    faults: [Fault.flapping({ calls: 1, down: "1 minute" })],
+    outcomes: ["ok", lost, "ConnectFailed NotSent"],
+    runs: 1,
+    servers: 2
+  }
 ]
 
 /** A pool over one process, which is closed, and whose processes are looked for, at the end. */
-const withServer = Effect.fnUntraced(function* <A, E>(
-  { faults, shell }: Pick<Expected, "faults" | "shell">,
-  use: (journal: Journal.Journal) => Effect.Effect<A, E, McpPool.McpPool>
-) {
-  const { journal, path } = yield* Journal.temporary
-  const config = FaultyServer.stdio({ module, journal: path, shell, env: { LIBRARY_TOKEN: secret }, ...limits }, faults)
-  const scope = yield* Scope.make()
-  const context = yield* Layer.buildWithScope(McpPool.layer({ servers: { library: config } }), scope)
-  const result = yield* Effect.onExit(Effect.provide(use(journal), context), () => Scope.close(scope, Exit.void))
-  const alive = Journal.pids(yield* journal.entries).filter((pid) => ProcessTable.read(pid)?.zombie === false)
-  assert.deepStrictEqual(alive, [], "processes that outlive the pool")
-  return result
-}, Effect.scoped, Effect.provide(McpNode.layer))
+const withServer = Effect.fnUntraced(
+  function* <A, E>(
+    { faults, shell }: Pick<Expected, "faults" | "shell">,
+    use: (journal: Journal.Journal) => Effect.Effect<A, E, McpPool.McpPool>
+  ) {
+    const { journal, path } = yield* Journal.temporary
+    const config = FaultyServer.stdio(
+      { module, journal: path, shell, env: { LIBRARY_TOKEN: secret }, ...limits },
+      faults
+    )
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(McpPool.layer({ servers: { library: config } }), scope)
+    const result = yield* Effect.onExit(Effect.provide(use(journal), context), () => Scope.close(scope, Exit.void))
+    const alive = Journal.pids(yield* journal.entries).filter((pid) => ProcessTable.read(pid)?.zombie === false)
+    assert.deepStrictEqual(alive, [], "processes that outlive the pool")
+    return result
+  },
+  Effect.scoped,
+  Effect.provide(McpNode.layer)
+)
 
 describe("a server that is a process", () => {
   for (const expected of table) {
     const faults = expected.faults.map(Fault.print).join(" and ")
-    it.live(`${expected.shell === true ? "behind a shell " : ""}with ${faults || "no fault"}: ${expected.outcomes.join(", ")}`, () =>
-      withServer(
-        expected,
-        Effect.fnUntraced(function* (journal) {
-          const books = ["Émile", "Ulysses ✓", "Emma"]
-          const outcomes = yield* Effect.forEach(expected.outcomes, (_, index) => tryLend(books[index] ?? ""))
-          assert.deepStrictEqual(outcomes, expected.outcomes)
-          const entries = yield* journal.entries
-          assert.strictEqual(Journal.executions(entries), expected.runs)
-          assert.deepStrictEqual(Journal.repeated(entries), [])
-          assert.strictEqual(entries.filter((entry) => entry._tag === "ProcessStarted").length, expected.servers)
-        })
-      )
+    it.live(
+      `${expected.shell === true ? "behind a shell " : ""}with ${faults || "no fault"}: ${expected.outcomes.join(", ")}`,
+      () =>
+        withServer(
+          expected,
+          Effect.fnUntraced(function* (journal) {
+            const books = ["Émile", "Ulysses ✓", "Emma"]
+            const outcomes = yield* Effect.forEach(expected.outcomes, (_, index) => tryLend(books[index] ?? ""))
+            assert.deepStrictEqual(outcomes, expected.outcomes)
+            const entries = yield* journal.entries
+            assert.strictEqual(Journal.executions(entries), expected.runs)
+            assert.deepStrictEqual(Journal.repeated(entries), [])
+            assert.strictEqual(entries.filter((entry) => entry._tag === "ProcessStarted").length, expected.servers)
+          })
+        )
     )
   }
 
+  it.live("that starts helpers has them while it runs", () =>
+    withServer(
+      { faults: [Fault.helpers("launcher"), Fault.helpers("session")] },
+      Effect.fnUntraced(function* (journal) {
+        assert.strictEqual(yield* tryLend("Emma"), "ok")
+        const pids = Journal.pids(yield* journal.entries)
+        assert.deepStrictEqual(
+          pids.map((pid) => ProcessTable.read(pid)?.name === "sleep"),
+          [false, true, true]
+        )
+      })
+    )
+  )
+
   it.live("that dies in the handshake is named with its exit code and its last words", () =>
     withServer(
-      { faults: [Fault.crash("Handshake", { exitCode: 7 }), Fault.echoEnvironment("LIBRARY_TOKEN"), Fault.stdoutNoise("a banner")] },
+      {
+        faults: [
+          Fault.crash("Handshake", { exitCode: 7 }),
+          Fault.echoEnvironment("LIBRARY_TOKEN"),
+          Fault.stdoutNoise("a banner")
+        ]
+      },
       Effect.fnUntraced(function* () {
         const { reason } = yield* Effect.flip(lend("Emma"))
         assert.instanceOf(reason, McpError.ConnectFailed)

@@ -22,41 +22,76 @@ interface Expected {
   /** What the first call comes to, in so much time. */
   readonly first: readonly [outcome: string, within: Duration.Input]
   /** What a call after it comes to, when the fault has not gone. */
-  readonly then: string
+  readonly next: string
   /** Runs of the tool for the first call. */
   readonly runs: number
 }
 
 const table: ReadonlyArray<Expected> = [
-  { fault: Fault.slowStart("3 seconds"), first: ["ok", "3 seconds"], then: "ok", runs: 1 },
-  { fault: Fault.first(Fault.slowStart("1 minute"), 1), first: ["ConnectFailed NotSent", "10 seconds"], then: "ok", runs: 0 },
-  { fault: Fault.first(Fault.noHandshake, 1), first: ["ConnectFailed NotSent", "10 seconds"], then: "ok", runs: 0 },
-  { fault: Fault.first(Fault.crash("Handshake"), 1), first: ["ConnectFailed NotSent", 0], then: "ok", runs: 0 },
-  { fault: Fault.first(Fault.crash(3), 1), first: ["ConnectionLost OutcomeUnknown", 0], then: "ok", runs: 0 },
-  { fault: Fault.flapping({ calls: 1 }), first: ["ok", 0], then: "ConnectionLost OutcomeUnknown", runs: 1 },
-  { fault: Fault.slowAnswers("50 seconds"), first: ["ok", "50 seconds"], then: "ok", runs: 1 },
-  { fault: Fault.noAnswers(), first: ["CallTimeout OutcomeUnknown", "60 seconds"], then: "CallTimeout OutcomeUnknown", runs: 1 },
-  { fault: Fault.lateAnswers("61 seconds"), first: ["CallTimeout OutcomeUnknown", "60 seconds"], then: "CallTimeout OutcomeUnknown", runs: 1 },
-  { fault: Fault.duplicateAnswers, first: ["ok", 0], then: "ok", runs: 1 },
-  { fault: Fault.unknownIds, first: ["ok", 0], then: "ok", runs: 1 },
-  { fault: Fault.wrongShape("tools/call", { content: "text" }), first: ["InvalidResult Answered", 0], then: "InvalidResult Answered", runs: 1 },
-  { fault: Fault.wrongShape("tools/call", "text"), first: ["InvalidResult Answered", 0], then: "InvalidResult Answered", runs: 1 },
-  { fault: Fault.first(Fault.wrongShape("initialize", { hello: 1 }), 1), first: ["ConnectFailed NotSent", 0], then: "ok", runs: 0 },
-  { fault: Fault.errorAnswers("tools/call", -32_000), first: ["ProtocolError Answered", 0], then: "ProtocolError Answered", runs: 0 },
-  { fault: Fault.first(Fault.errorAnswers("initialize"), 1), first: ["ConnectFailed NotSent", 0], then: "ok", runs: 0 },
-  { fault: Fault.repeatedCursor, first: ["ok", 0], then: "ok", runs: 1 },
-  { fault: Fault.changingTools(1), first: ["ok", 0], then: "ok", runs: 1 }
+  { fault: Fault.slowStart("3 seconds"), first: ["ok", "3 seconds"], next: "ok", runs: 1 },
+  {
+    fault: Fault.first(Fault.slowStart("1 minute"), 1),
+    first: ["ConnectFailed NotSent", "10 seconds"],
+    next: "ok",
+    runs: 0
+  },
+  { fault: Fault.first(Fault.noHandshake, 1), first: ["ConnectFailed NotSent", "10 seconds"], next: "ok", runs: 0 },
+  { fault: Fault.first(Fault.crash("Handshake"), 1), first: ["ConnectFailed NotSent", 0], next: "ok", runs: 0 },
+  { fault: Fault.first(Fault.crash(3), 1), first: ["ConnectionLost OutcomeUnknown", 0], next: "ok", runs: 0 },
+  { fault: Fault.flapping({ calls: 1 }), first: ["ok", 0], next: "ConnectionLost OutcomeUnknown", runs: 1 },
+  { fault: Fault.slowAnswers("50 seconds"), first: ["ok", "50 seconds"], next: "ok", runs: 1 },
+  {
+    fault: Fault.noAnswers(),
+    first: ["CallTimeout OutcomeUnknown", "60 seconds"],
+    next: "CallTimeout OutcomeUnknown",
+    runs: 1
+  },
+  {
+    fault: Fault.lateAnswers("61 seconds"),
+    first: ["CallTimeout OutcomeUnknown", "60 seconds"],
+    next: "CallTimeout OutcomeUnknown",
+    runs: 1
+  },
+  { fault: Fault.duplicateAnswers, first: ["ok", 0], next: "ok", runs: 1 },
+  { fault: Fault.unknownIds, first: ["ok", 0], next: "ok", runs: 1 },
+  {
+    fault: Fault.wrongShape("tools/call", { content: "text" }),
+    first: ["InvalidResult Answered", 0],
+    next: "InvalidResult Answered",
+    runs: 1
+  },
+  {
+    fault: Fault.wrongShape("tools/call", "text"),
+    first: ["InvalidResult Answered", 0],
+    next: "InvalidResult Answered",
+    runs: 1
+  },
+  {
+    fault: Fault.first(Fault.wrongShape("initialize", { hello: 1 }), 1),
+    first: ["ConnectFailed NotSent", 0],
+    next: "ok",
+    runs: 0
+  },
+  {
+    fault: Fault.errorAnswers("tools/call", -32_000),
+    first: ["ProtocolError Answered", 0],
+    next: "ProtocolError Answered",
+    runs: 0
+  },
+  { fault: Fault.first(Fault.errorAnswers("initialize"), 1), first: ["ConnectFailed NotSent", 0], next: "ok", runs: 0 },
+  { fault: Fault.repeatedCursor, first: ["ok", 0], next: "ok", runs: 1 },
+  { fault: Fault.changingTools(1), first: ["ok", 0], next: "ok", runs: 1 }
 ]
 
 describe("a server in memory, under virtual time", () => {
-  for (const { fault, first, runs, then } of table) {
-    it.effect(`with ${Fault.print(fault)}: ${first[0]}, then ${then}`, () =>
+  for (const { fault, first, next, runs } of table) {
+    it.effect(`with ${Fault.print(fault)}: ${first[0]}, then ${next}`, () =>
       Effect.gen(function* () {
         const [expected, within] = first
         assert.strictEqual(yield* after(within, tryLend("Emma")), expected)
         assert.strictEqual(Journal.executions(yield* journal), runs)
         // As long as the longest limit of a call: it comes to something in any case.
-        assert.strictEqual(yield* after("61 seconds", tryLend("Persuasion")), then)
+        assert.strictEqual(yield* after("61 seconds", tryLend("Persuasion")), next)
         assert.deepStrictEqual(Journal.repeated(yield* journal), [])
       }).pipe(Effect.provide(pool(fault)))
     )

@@ -42,7 +42,10 @@ it.effect("waits for a fact that is not there yet", () =>
 it.effect("names what was done twice, and nothing else", () =>
   Effect.gen(function* () {
     const journal = Journal.makeUnsafe()
-    yield* Effect.forEach([started("Emma"), started("Persuasion"), started("Emma"), started("Emma", "buy")], journal.record)
+    yield* Effect.forEach(
+      [started("Emma"), started("Persuasion"), started("Emma"), started("Emma", "buy")],
+      journal.record
+    )
     const entries = yield* journal.entries
     assert.deepStrictEqual(Journal.repeated(entries), [{ tool: "lend", idempotencyId: "Emma", count: 2 }])
     assert.strictEqual(Journal.executions(entries), 4)

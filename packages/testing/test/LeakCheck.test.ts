@@ -8,14 +8,18 @@ import * as LeakCheck from "../src/LeakCheck.ts"
 const settle = "150 millis"
 
 /** Runs what leaves something behind, and tells what was found of the kind; what was planted goes with the test. */
-const findings = <R>(plant: Effect.Effect<unknown, never, R>, kind: LeakCheck.Leak["kind"], options?: LeakCheck.Options) =>
+const findings = <R>(
+  plant: Effect.Effect<unknown, never, R>,
+  kind: LeakCheck.Leak["kind"],
+  options?: LeakCheck.Options
+) =>
   LeakCheck.check(plant, { settle, ...options }).pipe(
     Effect.flip,
     Effect.map(({ leaks }) => leaks.filter((leak) => leak.kind === kind))
   )
 
 /** Planted in the scope of the test, which is wider than the check. */
-const planted = <A, B>(make: () => A, remove: (planted: A) => B) =>
+const planted = <A>(make: () => A, remove: (planted: A) => unknown) =>
   Effect.acquireRelease(Effect.sync(make), (planted) => Effect.sync(() => remove(planted)))
 
 const exitOf = (child: ChildProcess) =>
@@ -40,8 +44,7 @@ const killAll = (leaks: ReadonlyArray<LeakCheck.Leak>) =>
     for (const { pid } of leaks) if (pid !== undefined) process.kill(pid, "SIGKILL")
   })
 
-const orphans = (plant: Effect.Effect<void>) =>
-  Effect.acquireRelease(Effect.orDie(findings(plant, "Process")), killAll)
+const orphans = (plant: Effect.Effect<void>) => Effect.acquireRelease(Effect.orDie(findings(plant, "Process")), killAll)
 
 const listening = Effect.acquireRelease(
   Effect.callback<Server>((resume) => {
@@ -81,7 +84,10 @@ describe("LeakCheck", () => {
   it.effect("finds a child process, with its command line but without its arguments' values", () =>
     Effect.gen(function* () {
       const child = planted(
-        () => spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)", "--", "--token=hunter2", "hunter2"], { stdio: "ignore" }),
+        () =>
+          spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)", "--", "--token=hunter2", "hunter2"], {
+            stdio: "ignore"
+          }),
         (child) => child.kill("SIGKILL")
       )
       const leak = only(yield* findings(child, "Process"))
@@ -173,13 +179,13 @@ describe("LeakCheck", () => {
     })
   )
 
-  it.effect("finds a fibre, whoever runs it, with its span", () =>
+  it.effect("finds a fibre, whoever runs it, with its span and the place where it was started", () =>
     Effect.gen(function* () {
       const fiber = Effect.acquireRelease(
         Effect.sync(() => Effect.runFork(Effect.withSpan(Effect.never, "left.alone"))),
         Fiber.interrupt
       )
-      assert.match(only(yield* findings(fiber, "Fiber")).what, /^#\d+ in left\.alone$/)
+      assert.match(only(yield* findings(fiber, "Fiber")).what, /^#\d+ in left\.alone at .*LeakCheck\.test\.ts/)
     })
   )
 
@@ -221,7 +227,10 @@ describe("LeakCheck", () => {
 
   it.effect("leaves alone what it was told to ignore", () =>
     Effect.gen(function* () {
-      const timer: Effect.Effect<unknown, never, Scope.Scope> = planted(() => setTimeout(() => {}, 60_000), clearTimeout)
+      const timer: Effect.Effect<unknown, never, Scope.Scope> = planted(
+        () => setTimeout(() => {}, 60_000),
+        clearTimeout
+      )
       yield* LeakCheck.check(timer, { settle, ignore: ({ kind }) => kind === "Timer" })
     })
   )
@@ -230,7 +239,9 @@ describe("LeakCheck", () => {
     Effect.gen(function* () {
       const timer = planted(() => setTimeout(() => {}, 60_000), clearTimeout)
       const exit = yield* Effect.exit(LeakCheck.check(Effect.andThen(timer, Effect.fail("mine")), { settle }))
-      const failures = Exit.isFailure(exit) ? exit.cause.reasons.filter(Cause.isFailReason).map(({ error }) => error) : []
+      const failures = Exit.isFailure(exit)
+        ? exit.cause.reasons.filter(Cause.isFailReason).map(({ error }) => error)
+        : []
       assert.strictEqual(failures[0], "mine")
       assert.instanceOf(failures[1], LeakCheck.LeakFound)
     })

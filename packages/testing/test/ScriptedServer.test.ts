@@ -1,9 +1,9 @@
+import { assert, describe, it } from "@effect/vitest"
 import { Client, StreamableHTTPClientTransport, type Transport } from "@modelcontextprotocol/client"
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
-import { assert, describe, it } from "@effect/vitest"
 import { McpConnection, McpPool } from "@scoped-mcp/core"
 import { McpNode } from "@scoped-mcp/node"
-import { Journal, PoolContract, ScriptedServer, TestPool } from "@scoped-mcp/testing"
+import { Fault, FaultyServer, Journal, PoolContract, ScriptedServer, TestPool } from "@scoped-mcp/testing"
 import { Effect, Fiber, Schema, Stream } from "effect"
 
 type Mode = "legacy" | "auto" | { readonly pin: string }
@@ -32,7 +32,8 @@ const day = (number: number) => Schema.decodeSync(Schema.DateTimeUtcFromMillis)(
 
 const count = ScriptedServer.tool({
   name: "count",
-  handler: (_, { execution, requestId, session }) => Effect.succeed(`${execution} ${typeof requestId} ${session !== ""}`)
+  handler: (_, { execution, requestId, session }) =>
+    Effect.succeed(`${execution} ${typeof requestId} ${session !== ""}`)
 })
 const broken = ScriptedServer.tool({ name: "broken", handler: () => Effect.die(new Error("a bug of the server")) })
 const hang = ScriptedServer.tool({ name: "hang", handler: () => Effect.never })
@@ -94,9 +95,13 @@ describe("a server of both eras", () => {
       const { url } = yield* ScriptedServer.http(library())
       const { args, command } = ScriptedServer.stdio({ module: new URL("./support/library.ts", import.meta.url) })
       const process = new StdioClientTransport({ command, args: args.map(String), stderr: "ignore" })
-      const memory = yield* source.make.pipe(Effect.orDie)
-      for (const transport of [memory, process, new StreamableHTTPClientTransport(url)]) {
-        const client = yield* connect(transport, modern)
+      const transports: ReadonlyArray<Transport> = [
+        yield* Effect.orDie(source.make),
+        process,
+        new StreamableHTTPClientTransport(url)
+      ]
+      for (const transport of transports) {
+        const client: Client = yield* connect(transport, modern)
         assert.strictEqual(client.getNegotiatedProtocolVersion(), "2026-07-28")
         assert.strictEqual(client.getServerVersion()?.name, "library")
         const { tools } = yield* Effect.promise(() => client.listTools())
@@ -136,6 +141,27 @@ describe("a server of both eras", () => {
     })
   )
 
+  it.live("has faults in that of 2026, too, counted over its single requests", () =>
+    Effect.gen(function* () {
+      const server = FaultyServer.make(library(), [Fault.crash(4), Fault.unknownIds])
+      const { journal, url } = yield* FaultyServer.http(server)
+      const client = yield* connect(new StreamableHTTPClientTransport(url), modern)
+      const calls = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.promise(() =>
+          client.callTool({ name: "lend", arguments: { book: "Emma" } }).then(
+            () => "ok",
+            () => "failed"
+          )
+        )
+      )
+      // The first request was the handshake.
+      assert.deepStrictEqual(calls, ["ok", "ok", "failed"])
+      const entries = yield* journal.entries
+      assert.strictEqual(Journal.executions(entries), 2)
+      assert.isFalse(entries.some((entry) => entry._tag === "SessionOpened"))
+    })
+  )
+
   it.live("of which only one is served refuses the other", () =>
     Effect.gen(function* () {
       const old = yield* ScriptedServer.http(library({ eras: ["2025"] }))
@@ -168,7 +194,10 @@ describe("a server over HTTP", () => {
       const opened = yield* post(url, initialize)
       const session = { "mcp-session-id": opened.headers.get("mcp-session-id") ?? "" }
       assert.strictEqual((yield* post(url, ping, session)).status, 200)
-      assert.strictEqual((yield* post(url, { jsonrpc: "2.0", method: "notifications/initialized" }, session)).status, 202)
+      assert.strictEqual(
+        (yield* post(url, { jsonrpc: "2.0", method: "notifications/initialized" }, session)).status,
+        202
+      )
       const deleted = yield* Effect.promise(() => fetch(url, { method: "DELETE", headers: session }))
       assert.strictEqual(deleted.status, 200)
       assert.strictEqual((yield* post(url, ping, session)).status, 404)
@@ -212,6 +241,14 @@ describe("a server over HTTP", () => {
     }).pipe(Effect.provide(McpNode.layer))
   )
 })
+
+it.live("a server on stdio that cannot be served says why", () =>
+  Effect.gen(function* () {
+    const wrong = ScriptedServer.stdio({ module: new URL("./support/calls.ts", import.meta.url), export: "server" })
+    const { reason } = yield* Effect.flip(McpConnection.make("wrong", wrong))
+    assert.include(reason.message, 'the export "server"')
+  }).pipe(Effect.provide(McpNode.layer))
+)
 
 it.live("a server on stdio journals its process from start to end", () =>
   Effect.gen(function* () {

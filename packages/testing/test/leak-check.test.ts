@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -55,14 +55,14 @@ class Runs extends Context.Service<Runs, Readonly<Record<"forks" | "threads", (n
                 testResults.find((file) => file.name.endsWith(`/${name}.fixture.ts`))!
           )
         )
-      return { forks: yield* run("forks"), threads: yield* run("threads") }
+      return yield* Effect.all({ forks: run("forks"), threads: run("threads") }, { concurrency: 2 })
     })
   )
 }
 
 const blamed = (file: File) => file.assertionResults.filter(({ status }) => status !== "passed")
 
-layer(Runs.layer, { timeout: "60 seconds" })("the setup file for Vitest", (it) => {
+layer(Runs.layer, { timeout: "2 minutes" })("the setup file for Vitest", (it) => {
   describe("in the default pool", () => {
     it.effect("blames the test that left something behind, of every kind, and no other", () =>
       Effect.gen(function* () {

@@ -105,12 +105,9 @@ export const make = Effect.fnUntraced(function* (
       return slot === undefined ? unknown(server) : f(slot)
     })
 
-  /** A call that waited at a server while it was replaced goes to the one that took its place. */
+  /** A call that waited at a server while it was taken out goes to the one that took its place, if one did. */
   const replaced = (slot: ServerSlot.ServerSlot) => (error: unknown) =>
-    error instanceof McpError &&
-    error.reason._tag === "PoolClosed" &&
-    slots.has(slot.name) &&
-    slots.get(slot.name) !== slot
+    error instanceof McpError && error.reason._tag === "PoolClosed" && slots.get(slot.name) !== slot
 
   const onSlot = <A, R>(
     server: string,

@@ -338,8 +338,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       })
     }).pipe(
       // Those who wait have been told by `onFailed`; nobody looks at the fibre.
-      Effect.ignoreCause,
-      Effect.provideContext(pool.context)
+      Effect.ignoreCause
     )
 
   const open: Effect.Effect<Live, McpError> = Effect.suspend(() => {

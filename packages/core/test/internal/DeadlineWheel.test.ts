@@ -80,6 +80,23 @@ describe("DeadlineWheel", () => {
     })
   )
 
+  it.effect("loses no later deadline to one that is cancelled twice", () =>
+    Effect.gen(function* () {
+      const wheel = yield* DeadlineWheel.make
+      const { note, seen } = recorder(wheel)
+      wheel.after(100, note("a"))
+      const cancel = wheel.after(100, note("b"))
+      cancel()
+      wheel.after(100, note("c"))
+      cancel()
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(
+        seen.map(([name]) => name),
+        ["a", "c"]
+      )
+    })
+  )
+
   it.effect("keeps ten thousand deadlines of many lengths apart", () =>
     Effect.gen(function* () {
       const wheel = yield* DeadlineWheel.make
@@ -141,6 +158,18 @@ describe("DeadlineWheel", () => {
       assert.deepStrictEqual(asleep, { now: 1, most: 1 })
       yield* Scope.close(scope, Exit.void)
       wheel.after(100, { expire: again })
+      assert.strictEqual(asleep.now, 0)
+    })
+  )
+
+  it.effect("does not go to sleep again when what expires closes its scope", () =>
+    Effect.gen(function* () {
+      const { asleep, counting } = yield* countingClock
+      const scope = yield* Scope.make()
+      const wheel = yield* DeadlineWheel.make.pipe(Scope.provide(scope), Effect.provideService(Clock.Clock, counting))
+      wheel.after(100, { expire: () => Effect.runFork(Scope.close(scope, Exit.void)) })
+      wheel.after(200, { expire: () => {} })
+      yield* TestClock.adjust(100)
       assert.strictEqual(asleep.now, 0)
     })
   )

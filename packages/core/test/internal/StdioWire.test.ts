@@ -120,11 +120,13 @@ describe("StdioWire", () => {
     const large = "x".repeat(64 * 1024)
     const rows = JSON.stringify(Array.from({ length: 3_000 }, (_, i) => ({ id: 1_234_567_890 + i })))
 
-    const cases: Record<string, (id: number) => string> = {
+    const cases: Record<string, (id: number, other: number) => string> = {
       "its id comes first": (id) => `{"jsonrpc":"2.0","id":${id},"result":{"text":"${large}"}}`,
       "its id comes last": (id) => `{"jsonrpc":"2.0","result":{"text":"${large}"},"id":${id}}`,
       "its id comes first, before ids of its data": (id) => `{"jsonrpc":"2.0","id":${id},"result":{"rows":${rows}}}`,
-      "its id comes last, after ids of its data": (id) => `{"jsonrpc":"2.0","result":{"rows":${rows}},"id":${id}}`
+      "its id comes last, after ids of its data": (id) => `{"jsonrpc":"2.0","result":{"rows":${rows}},"id":${id}}`,
+      "its data holds the id of another call": (id, other) =>
+        `{"jsonrpc":"2.0","result":{"text":"${large}","id":${other}},"id":${id}}`
     }
     it.effect.each(Object.keys(cases))("fails only the call it answers when %s", (name) =>
       withChild(
@@ -132,7 +134,7 @@ describe("StdioWire", () => {
           Effect.gen(function* () {
             const other = yield* call(connection, "other")
             const hit = yield* call(connection, "hit")
-            child.stdout(`${cases[name]!(idOf(child, "hit"))}\n`)
+            child.stdout(`${cases[name]!(idOf(child, "hit"), idOf(child, "other"))}\n`)
             assert.deepInclude(yield* failure(hit), { _tag: "MessageTooLarge", direction: "Response", limit: 32_768 })
             child.reply(idOf(child, "other"), answer)
             assert.isTrue(Exit.isSuccess(yield* Fiber.join(other)))
@@ -147,7 +149,7 @@ describe("StdioWire", () => {
           Effect.gen(function* () {
             const gone = yield* call(connection, "gone")
             yield* Fiber.interrupt(gone)
-            child.stdout(`${cases["its id comes first"]!(idOf(child, "gone"))}\n`)
+            child.stdout(`${cases["its id comes first"]!(idOf(child, "gone"), 0)}\n`)
             const next = yield* call(connection, "next")
             child.reply(idOf(child, "next"), answer)
             assert.isTrue(Exit.isSuccess(yield* Fiber.join(next)))

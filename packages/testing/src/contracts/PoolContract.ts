@@ -61,7 +61,9 @@ export interface Subject {
     server: FaultyServer.FaultyServer<Fault.Wire>
   ) => Effect.Effect<{ readonly server: ServerSource.Server; readonly handle: Handle }, never, Scope.Scope>
   /** The pool. Default `McpPool.layer`. */
-  readonly pool?: ((options: McpPool.Options) => Layer.Layer<McpPool.McpPool, never, McpConnection.Platform>) | undefined
+  readonly pool?:
+    | ((options: McpPool.Options) => Layer.Layer<McpPool.McpPool, never, McpConnection.Platform>)
+    | undefined
 }
 
 /**

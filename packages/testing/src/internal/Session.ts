@@ -1,11 +1,10 @@
 /** One connection of a client with a scripted server, whatever carries the frames. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
 import type * as Scope from "effect/Scope"
 import type { Fault } from "../Fault.ts"
-import type { CallContext, Era } from "../ScriptedServer.ts"
+import type { Era } from "../ScriptedServer.ts"
 import {
   envelopeVersion,
   error,
@@ -21,7 +20,9 @@ import {
 } from "./frames.ts"
 import { honoured, isKnownIn, Refusal, respond, serverInfo } from "./methods.ts"
 import * as ScriptRun from "./scriptRun.ts"
-import * as ServerState from "./ServerState.ts"
+import type * as ServerState from "./ServerState.ts"
+import { accepts } from "./subscriptions.ts"
+import * as ToolCall from "./toolCall.ts"
 import * as WireFaults from "./wireFaults.ts"
 
 /** The way to the client. */
@@ -38,6 +39,8 @@ export interface Options {
   readonly id: string
   readonly faults: ReadonlyArray<WireFaults.Common>
   readonly counters: WireFaults.Counters
+  /** A request that belongs to no session; the journal knows of none. */
+  readonly sessionless?: boolean | undefined
   /** Calls of tools are refused with this text, as long as there is one. */
   readonly quoted?: (() => string | undefined) | undefined
 }
@@ -48,9 +51,6 @@ export interface Session {
   readonly cancel: (id: RequestId) => Effect.Effect<void>
 }
 
-const reasonText = (reason: unknown): string =>
-  reason instanceof Error ? reason.message : typeof reason === "string" ? reason : JSON.stringify(reason)
-
 const cacheable = new Set([
   "server/discover",
   "tools/list",
@@ -60,19 +60,6 @@ const cacheable = new Set([
   "prompts/list"
 ])
 
-const changes: Readonly<Record<string, string>> = {
-  "notifications/tools/list_changed": "toolsListChanged",
-  "notifications/prompts/list_changed": "promptsListChanged",
-  "notifications/resources/list_changed": "resourcesListChanged"
-}
-
-const accepts = (filter: Frame, method: string, params: unknown): boolean => {
-  const subscribed = filter["resourceSubscriptions"]
-  return method === "notifications/resources/updated"
-    ? Array.isArray(subscribed) && subscribed.includes(recordOf(params)["uri"])
-    : filter[changes[method] ?? ""] === true
-}
-
 export const make = Effect.fnUntraced(function* (
   state: ServerState.ServerState<Fault>,
   line: Line,
@@ -80,7 +67,6 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Session, never, Scope.Scope> {
   const { definition, journal } = state
   const { counters, id: session } = options
-  const running = yield* FiberMap.make<RequestId>()
   const subscriptions = new Map<RequestId, Frame>()
   let era: Era | undefined
   let isCut = false
@@ -89,6 +75,8 @@ export const make = Effect.fnUntraced(function* (
     era === undefined ? Effect.void : journal.record({ _tag: "SessionEnded", session, why })
 
   yield* Effect.addFinalizer(() => (isCut ? Effect.void : ended("closed by the client")))
+  // Made after it, so that what still runs has ended before the session has.
+  const running = yield* FiberMap.make<RequestId>()
 
   // Written before it happens, because a process writes nothing afterwards.
   const cut = (how: WireFaults.Cut) =>
@@ -122,64 +110,12 @@ export const make = Effect.fnUntraced(function* (
 
   const open = (as: Era) =>
     Effect.suspend(() => {
-      if (era !== undefined) return Effect.void
+      if (era !== undefined || options.sessionless === true) return Effect.void
       era = as
       state.listeners.add(tell)
       return journal.record({ _tag: "SessionOpened", session, era: as })
     })
   yield* Effect.addFinalizer(() => Effect.sync(() => state.listeners.delete(tell)))
-
-  const callTool = Effect.fnUntraced(function* (params: Frame, requestId: RequestId) {
-    const quoted = options.quoted?.()
-    if (quoted !== undefined) return yield* Effect.fail(new Refusal(-32_603, `could not log in with ${quoted}`))
-    const name = String(params["name"])
-    const tool = definition.tools.find((known) => known.name === name)
-    if (tool === undefined) {
-      const extra = /^extra_(\d+)$/.exec(name)
-      return extra !== null && Number(extra[1]) <= state.extraTools
-        ? { content: [{ type: "text", text: name }] }
-        : yield* Effect.fail(new Refusal(-32_602, `Unknown tool: ${name}`))
-    }
-    const args = recordOf(params["arguments"])
-    const token = recordOf(params["_meta"])["progressToken"]
-    const failed = (reason: unknown) => ({ content: [{ type: "text", text: reasonText(reason) }], isError: true })
-    return yield* Effect.matchEffect(tool.prepare(args), {
-      onFailure: (reason) => Effect.succeed(failed(reason)),
-      onSuccess: Effect.fnUntraced(function* (run) {
-        const execution = (state.executions.get(name) ?? 0) + 1
-        state.executions.set(name, execution)
-        const about = { session, tool: name, requestId, idempotencyId: tool.idempotencyId(args) }
-        const context: CallContext = {
-          session,
-          requestId,
-          execution,
-          progress: (progress, total, message) =>
-            isRequestId(token)
-              ? send(
-                  notification("notifications/progress", { progressToken: token, progress, total, message }),
-                  requestId
-                )
-              : Effect.void,
-          notify: (method, told) => send(notification(method, told), requestId)
-        }
-        yield* journal.record({ _tag: "ToolStarted", ...about })
-        return yield* run(context).pipe(
-          Effect.onExit((exit) =>
-            journal.record({
-              _tag: "ToolEnded",
-              ...about,
-              outcome: Exit.isSuccess(exit)
-                ? "Answered"
-                : Cause.hasInterruptsOnly(exit.cause)
-                  ? "Interrupted"
-                  : "Failed"
-            })
-          ),
-          Effect.catch((reason) => Effect.succeed(failed(reason)))
-        )
-      })
-    })
-  })
 
   const listen = (params: Frame, id: RequestId) =>
     Effect.gen(function* () {
@@ -187,10 +123,7 @@ export const make = Effect.fnUntraced(function* (
       subscriptions.set(id, filter)
       state.listeners.add(tell)
       const meta = { [subscriptionIdKey]: id }
-      yield* send(
-        notification("notifications/subscriptions/acknowledged", { notifications: filter, _meta: meta }),
-        id
-      )
+      yield* send(notification("notifications/subscriptions/acknowledged", { notifications: filter, _meta: meta }), id)
       return yield* Effect.never
     }).pipe(Effect.ensuring(Effect.sync(() => subscriptions.delete(id))))
 
@@ -206,7 +139,7 @@ export const make = Effect.fnUntraced(function* (
       refused !== undefined
         ? Effect.fail(refused)
         : method === "tools/call"
-          ? callTool(params, id)
+          ? ToolCall.run(state, { session, quoted: options.quoted?.() }, params, id, send)
           : method === "subscriptions/listen"
             ? listen(params, id)
             : respond(state, method, params)
@@ -218,7 +151,7 @@ export const make = Effect.fnUntraced(function* (
         return Effect.succeed(
           reason instanceof Refusal
             ? error(id, reason.code, reason.message, reason.data)
-            : error(id, -32_603, reasonText(reason))
+            : error(id, -32_603, ToolCall.reasonText(reason))
         )
       })
     )

@@ -45,7 +45,7 @@ export const matches = (value: unknown, pattern: unknown): boolean =>
 export const versions = { "2025": ["2025-11-25", "2025-06-18", "2025-03-26"], "2026": ["2026-07-28"] } as const
 
 const meta = "io.modelcontextprotocol/"
-export const protocolVersionKey = `${meta}protocolVersion`
+const protocolVersionKey = `${meta}protocolVersion`
 export const serverInfoKey = `${meta}serverInfo`
 export const subscriptionIdKey = `${meta}subscriptionId`
 

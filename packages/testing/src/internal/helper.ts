@@ -4,8 +4,8 @@ import { once } from "node:events"
 import * as Effect from "effect/Effect"
 import type { HelperKind } from "../Fault.ts"
 
-/** Ignores the polite signals, as helpers that nobody thinks of do. */
-const helper = "trap '' TERM HUP INT; echo $$ >&3; while :; do sleep 3600 3>&-; done"
+/** Ignores the polite signals, as helpers that nobody thinks of do: what a shell ignores, its successor does as well. */
+const helper = "trap '' TERM HUP INT; echo $$ >&3; exec sleep 3600 3>&-"
 
 const firstLine = async (stream: NodeJS.ReadableStream): Promise<string> => {
   let text = ""
@@ -37,9 +37,11 @@ export const start = (how: HelperKind): Effect.Effect<number> =>
       stdio: ["ignore", how === "pipes" ? "inherit" : "ignore", how === "pipes" ? "inherit" : "ignore", "pipe"],
       detached: how === "session"
     })
-    child.unref()
     const written = child.stdio[3] as NodeJS.ReadableStream
+    const exited = once(child, "exit")
     const pid = Number(await firstLine(written))
-    if (how === "launcher") await once(child, "exit")
+    if (how === "launcher") await exited
+    // Known by now; from here on it must not keep its parent alive.
+    child.unref()
     return pid
   })

@@ -123,7 +123,8 @@ export const make = (
         const text = JSON.stringify(frame)
         if (exchange === undefined || related === undefined) return sendUnasked(text)
         const isAnswer = frame["method"] === undefined && frame["id"] === related
-        if (isAnswer && spoilt !== undefined && exchange.method === "tools/call") return spoil(spoilt, related, exchange)
+        if (isAnswer && spoilt !== undefined && exchange.method === "tools/call")
+          return spoil(spoilt, related, exchange)
         if (!isAnswer && exchange.form === "json") return sendUnasked(text)
         const form = exchange.form === "auto" ? (isAnswer ? "json" : "sse") : exchange.form
         begin(exchange, form)

@@ -104,7 +104,13 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.forkIn(Effect.delay(listen(Number(url.port)), Duration.millis(down)), outer)
   })
 
-  const open = Effect.fnUntraced(function* (id: string, scope: Scope.Closeable, counters: WireFaults.Counters, mine: ReadonlyArray<Http>, headers: IncomingMessage["headers"]) {
+  const open = Effect.fnUntraced(function* (
+    id: string,
+    scope: Scope.Closeable,
+    counters: WireFaults.Counters,
+    mine: ReadonlyArray<Http>,
+    headers: IncomingMessage["headers"]
+  ) {
     const line = HttpLine.make(mine, answers, cut)
     const echo = ServerState.find(mine, "EchoHeaders")
     const quoted = () => echo?.names.map((name) => `${name}: ${String(client.headers[name.toLowerCase()])}`).join(", ")
@@ -112,13 +118,20 @@ export const make = Effect.fnUntraced(function* (
       id,
       faults: mine.filter(WireFaults.isCommon),
       counters,
+      sessionless: counters === single.counters,
       quoted
     }).pipe(Scope.provide(scope))
     const client: Client = { session, scope, line, faults: mine, calls: 0, headers }
     return client
   })
 
-  const refuse = Effect.fnUntraced(function* (req: IncomingMessage, res: ServerResponse, status: number, headers: Record<string, string> = {}, body?: Frame) {
+  const refuse = Effect.fnUntraced(function* (
+    req: IncomingMessage,
+    res: ServerResponse,
+    status: number,
+    headers: Record<string, string> = {},
+    body?: Frame
+  ) {
     yield* journal.record({ _tag: "HttpRefused", method: req.method ?? "", status })
     reply(res, status, headers, body)
   })
@@ -140,7 +153,13 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** Reads a frame and, when it is a request, ties the response to its answer; else there is none to wait for. */
-  const receive = (client: Client, frame: Frame, req: IncomingMessage, res: ServerResponse, headers: Record<string, string>) => {
+  const receive = (
+    client: Client,
+    frame: Frame,
+    req: IncomingMessage,
+    res: ServerResponse,
+    headers: Record<string, string>
+  ) => {
     const { id, method } = frame
     client.headers = req.headers
     if (isRequestId(id) && typeof method === "string") client.line.tie(id, method, res, headers)
@@ -191,7 +210,8 @@ export const make = Effect.fnUntraced(function* (
 
   const post = Effect.fnUntraced(function* (req: IncomingMessage, res: ServerResponse) {
     const frame = yield* Effect.promise(() => readBody(req))
-    if (frame === undefined) return yield* refuse(req, res, 400, {}, error(null, -32_700, "this is no JSON-RPC message"))
+    if (frame === undefined)
+      return yield* refuse(req, res, 400, {}, error(null, -32_700, "this is no JSON-RPC message"))
     const refusal = refusalOf(frame)
     if (refusal !== undefined) return yield* refuse(req, res, refusal.status, refusal.headers)
     const era = envelopeVersion(frame) === undefined ? "2025" : "2026"
@@ -213,9 +233,7 @@ export const make = Effect.fnUntraced(function* (
   ): Effect.Effect<void> => {
     const id = header(req, "mcp-session-id")
     const client = id === undefined ? undefined : clients.get(id)
-    return id === undefined || client === undefined
-      ? refuse(req, res, id === undefined ? 400 : 404)
-      : use(client, id)
+    return id === undefined || client === undefined ? refuse(req, res, id === undefined ? 400 : 404) : use(client, id)
   }
 
   const serve = Effect.fnUntraced(

@@ -8,10 +8,17 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { MixedScheduler } from "effect/Scheduler"
 import type { Detector, Leak } from "./leak.ts"
+import * as Site from "./leakSite.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-const alive = new Map<number, { readonly fiber: AnyFiber; readonly since: number }>()
+interface Living {
+  readonly fiber: AnyFiber
+  readonly since: number
+  readonly site: Site.Site
+}
+
+const alive = new Map<number, Living>()
 
 let watching = false
 
@@ -22,17 +29,21 @@ export const prepare = (): void => {
   const shouldYield = Reflect.get(MixedScheduler.prototype, "shouldYield")
   MixedScheduler.prototype.shouldYield = function (fiber) {
     if (fiber.currentOpCount <= 1 && !alive.has(fiber.id)) {
-      alive.set(fiber.id, { fiber, since: performance.now() })
+      alive.set(fiber.id, { fiber, since: performance.now(), site: Site.capture() })
       fiber.addObserver(() => alive.delete(fiber.id))
     }
     return shouldYield.call(this, fiber)
   }
 }
 
-const nameOf = (fiber: AnyFiber): string => {
+/** Its span or traced function, and who started it, unless the scheduler did that later. */
+const nameOf = ({ fiber, site }: Living): string => {
   const { span, stackFrame } = fiber.cache
   const name = span?._tag === "Span" ? span.name : stackFrame?.name
-  return name === undefined ? `#${fiber.id}` : `#${fiber.id} in ${name}`
+  const call = Site.ownCall(Site.calls(site))
+  return [`#${fiber.id}`, ...(name === undefined ? [] : [`in ${name}`]), ...(call === undefined ? [] : [call])].join(
+    " "
+  )
 }
 
 export const fibers: Detector = Effect.sync(() => {
@@ -41,10 +52,12 @@ export const fibers: Detector = Effect.sync(() => {
   const mark = Effect.runSync(Effect.fiberId)
   return Effect.map(Effect.fiberId, (asker) => {
     const now = performance.now()
-    return [...alive.values()].flatMap(({ fiber, since }): ReadonlyArray<Leak> =>
-      fiber.id > mark && fiber.id !== asker && fiber.pollUnsafe() === undefined
-        ? [{ kind: "Fiber", what: nameOf(fiber), age: Duration.millis(Math.round(now - since)) }]
-        : []
-    )
+    return [...alive.values()]
+      .filter(({ fiber }) => fiber.id > mark && fiber.id !== asker && fiber.pollUnsafe() === undefined)
+      .map((living): Leak => ({
+        kind: "Fiber",
+        what: nameOf(living),
+        age: Duration.millis(Math.round(now - living.since))
+      }))
   })
 })

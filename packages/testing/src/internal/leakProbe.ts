@@ -106,17 +106,19 @@ const commandLine = (pid: number): string => {
 
 const ticksPerSecond = 100
 
-const ageOf = (pid: number): number => {
+const describeProcess = (pid: number) => {
+  const stat = readStat(pid)
+  if (stat === undefined || stat.zombie) return []
   const uptime = Number((attempt(() => readFileSync("/proc/uptime", "utf8")) ?? "0").split(" ")[0])
-  const start = readStat(pid)?.startTicks ?? uptime * ticksPerSecond
-  return Math.max(0, Math.round((uptime - start / ticksPerSecond) * 1000))
+  const age = Math.max(0, Math.round((uptime - stat.startTicks / ticksPerSecond) * 1000))
+  return [{ pid, command: commandLine(pid), age }]
 }
 
 /** An address as `/proc/net` writes it: 32-bit words in the byte order of the machine, then the port. */
 const address = (text: string): string => {
   const [host = "", port = "0"] = text.split(":")
   const words = host.match(/.{8}/g) ?? []
-  const bytes = words.flatMap((word) => (word.match(/../g) ?? []).reverse().map((byte) => Number.parseInt(byte, 16)))
+  const bytes = words.flatMap((word) => (word.match(/../g) ?? []).toReversed().map((byte) => Number.parseInt(byte, 16)))
   const tail = bytes.slice(-4).join(".")
   const isMapped = bytes.length === 16 && bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255
   const isAny = bytes.every((byte) => byte === 0)
@@ -171,7 +173,7 @@ const answer = (question: Question) =>
   question.pids === undefined
     ? facts()
     : {
-        processes: question.pids.map((pid) => ({ pid, command: commandLine(pid), age: ageOf(pid) })),
+        processes: question.pids.flatMap(describeProcess),
         sockets: describeSockets(question.inodes ?? [])
       }
 

@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { createInterface } from "node:readline"
-import { Readable, Writable } from "node:stream"
+import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { isMainThread } from "node:worker_threads"
 import * as Duration from "effect/Duration"
@@ -18,9 +18,7 @@ type Facts = typeof Facts.Type
 
 const Details = Schema.Struct({
   processes: Schema.Array(Schema.Struct({ pid: Schema.Number, command: Schema.String, age: Schema.Number })),
-  sockets: Schema.Array(
-    Schema.Struct({ inode: Schema.String, listening: Schema.Boolean, what: Schema.String })
-  )
+  sockets: Schema.Array(Schema.Struct({ inode: Schema.String, listening: Schema.Boolean, what: Schema.String }))
 })
 
 const decodeFacts = Schema.decodeUnknownEffect(Schema.fromJsonString(Facts))
@@ -133,9 +131,12 @@ const describe = Effect.fnUntraced(function* ({ descriptors, processes }: Facts,
   const sockets = new Map(details.sockets.map((socket) => [socket.inode, socket]))
   const age = Duration.millis(Math.round(performance.now() - begun))
   return [
-    ...details.processes.map(
-      ({ age, command, pid }): Leak => ({ kind: "Process", what: `${pid} ${command}`, pid, age: Duration.millis(age) })
-    ),
+    ...details.processes.map(({ age, command, pid }): Leak => ({
+      kind: "Process",
+      what: `${pid} ${command}`,
+      pid,
+      age: Duration.millis(age)
+    })),
     ...descriptors.map(({ fd, target }): Leak => {
       const inode = socketInode(target)
       if (inode === undefined) return { kind: "FileDescriptor", what: `${fd} → ${target}`, age }

@@ -12,28 +12,34 @@ import * as StdioServer from "./stdioServer.ts"
 
 const decodeFaults = Schema.decodeSync(Schema.fromJsonString(Schema.Array(Fault.Process)))
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    export: { type: "string", default: "default" },
-    journal: { type: "string" },
-    faults: { type: "string", default: "[]" }
-  }
-})
-
-const [module] = positionals
-if (module === undefined) throw new Error("which module has the definition?")
-
 const isServer = (value: unknown): value is Definition | FaultyServer<Fault.Process> =>
   isRecord(value) && (value["_tag"] === "ScriptedServer" || value["_tag"] === "FaultyServer")
 
-const url = module.startsWith("file:") ? module : pathToFileURL(resolve(module)).href
-const exported: unknown = ((await import(url)) as Record<string, unknown>)[values.export]
-if (!isServer(exported)) throw new Error(`the export "${values.export}" of ${module} is no scripted server`)
+const read = async () => {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: {
+      export: { type: "string", default: "default" },
+      journal: { type: "string" },
+      faults: { type: "string", default: "[]" }
+    }
+  })
+  const [module] = positionals
+  if (module === undefined) throw new Error("name the module that has the definition")
+  const url = module.startsWith("file:") ? module : pathToFileURL(resolve(module)).href
+  const exported: unknown = ((await import(url)) as Record<string, unknown>)[values.export]
+  if (!isServer(exported)) throw new Error(`the export "${values.export}" of ${module} is no scripted server`)
+  const own = exported._tag === "FaultyServer" ? exported.faults : []
+  return StdioServer.run(
+    exported._tag === "FaultyServer" ? exported.definition : exported,
+    [...own, ...decodeFaults(values.faults)],
+    values.journal
+  )
+}
 
-const faults = decodeFaults(values.faults)
-Effect.runFork(
-  exported._tag === "ScriptedServer"
-    ? StdioServer.run(exported, faults, values.journal)
-    : StdioServer.run(exported.definition, [...exported.faults, ...faults], values.journal)
-)
+try {
+  Effect.runFork(await read())
+} catch (error) {
+  process.stderr.write(`scoped-mcp-scripted: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}

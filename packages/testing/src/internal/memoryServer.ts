@@ -5,22 +5,32 @@ import * as ServerSource from "@scoped-mcp/core/ServerSource"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { Wire } from "../Fault.ts"
 import * as Journal from "../Journal.ts"
 import type { Definition, InMemory } from "../ScriptedServer.ts"
 import { type Frame, parse } from "./frames.ts"
-import { noticed } from "./settle.ts"
 import * as ServerState from "./ServerState.ts"
 import * as Session from "./Session.ts"
+import { noticed } from "./settle.ts"
+
+/** A server that flaps takes no connection before it is back. */
+class ServerDown extends Schema.TaggedError<ServerDown>("@scoped-mcp/testing/ServerDown")("ServerDown", {
+  name: Schema.String
+}) {
+  override get message() {
+    return `${this.name} is down`
+  }
+}
 
 let servers = 0
 
 const connect = Effect.fnUntraced(function* (
   state: ServerState.ServerState<Wire>
-): Effect.fn.Return<Transport, Error, Scope.Scope> {
+): Effect.fn.Return<Transport, ServerDown, Scope.Scope> {
   noticed()
-  if (yield* ServerState.isDown(state)) return yield* Effect.fail(new Error("the server is down"))
+  if (yield* ServerState.isDown(state)) return yield* new ServerDown({ name: state.definition.name })
   const faults = ServerState.connect(state)
   const context = yield* Effect.context()
   const outer = yield* Effect.scope
@@ -72,11 +82,7 @@ const connect = Effect.fnUntraced(function* (
   return transport
 })
 
-export const make = (
-  definition: Definition,
-  faults: ReadonlyArray<Wire>,
-  limits: ServerLimits
-): InMemory => {
+export const make = (definition: Definition, faults: ReadonlyArray<Wire>, limits: ServerLimits): InMemory => {
   const state = ServerState.make(definition, faults, Journal.makeUnsafe())
   // A name of its own for each, because two servers of one definition share nothing.
   const identity = `in memory: ${definition.name} ${++servers}`

@@ -2,7 +2,7 @@
 
 export type Message = Readonly<Record<string, unknown>>
 
-export interface Follower {
+interface Follower {
   readonly at: number
   readonly frame: Message
   /** A result, an error or progress of a request; else the server said it of its own accord. */

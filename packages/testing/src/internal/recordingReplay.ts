@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import { type Message, type Exchange, exchanges, isRecord, progressTokenOf } from "./recordingExchange.ts"
+import { noticed } from "./settle.ts"
 
 /** A request of the running program that stands for a recorded one. */
 interface Standing {
@@ -37,7 +38,10 @@ export const transport = Effect.fnUntraced(function* ({ frames, keyOf, refuse }:
   const standings = new Map<unknown, Standing>()
   const answering = new Map<unknown, Fiber.Fiber<unknown, unknown>>()
 
-  const emit = (message: Message) => outer.onmessage?.(message as unknown as JSONRPCMessage)
+  const emit = (message: Message) => {
+    noticed()
+    outer.onmessage?.(message as unknown as JSONRPCMessage)
+  }
 
   /** The frames that followed, in order. A request that is played again brings what answers it, nothing else. */
   const play = (exchange: Exchange, isAgain: boolean, own?: Standing) => {
@@ -74,8 +78,15 @@ export const transport = Effect.fnUntraced(function* ({ frames, keyOf, refuse }:
     const key = keyOf(message)
     const exchange = find((frame) => frame["id"] !== undefined && keyOf(frame) === key)
     if (exchange === undefined) {
-      const requests = recorded.flatMap(({ frame }) => (frame?.["method"] === undefined || !("id" in frame) ? [] : [frame]))
-      run(Effect.andThen(Effect.yieldNow, Effect.sync(() => emit(refuse(message, requests)))))
+      const requests = recorded.flatMap(({ frame }) =>
+        frame?.["method"] === undefined || !("id" in frame) ? [] : [frame]
+      )
+      run(
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => emit(refuse(message, requests)))
+        )
+      )
       return
     }
     const own: Standing = {
@@ -110,6 +121,7 @@ export const transport = Effect.fnUntraced(function* ({ frames, keyOf, refuse }:
       return Promise.resolve()
     },
     send: (message) => {
+      noticed()
       const frame: Message = { ...message }
       if (frame["method"] !== undefined && frame["id"] !== undefined) onRequest(frame)
       else onOther(frame)

@@ -6,7 +6,7 @@ import * as Sse from "effect/encoding/Sse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
-export type Direction = "ToServer" | "ToClient"
+type Direction = "ToServer" | "ToClient"
 
 /** Told of every frame in the order of the wire. */
 export type Tap = (direction: Direction, frame: Readonly<Record<string, unknown>>) => void
@@ -41,6 +41,9 @@ export const transport = (inner: Transport, tap: Tap): Transport => {
       return inner.send(message, options)
     },
     close: () => inner.close(),
+    get hasPerRequestStream() {
+      return inner.hasPerRequestStream ?? false
+    },
     get sessionId() {
       return inner.sessionId
     },

@@ -97,10 +97,9 @@ export const run = Effect.fnUntraced(function* (
           )
   }
 
-  const helper = has("Helpers")
-  if (helper !== undefined) {
-    const helperPid = yield* Helper.start(helper.how)
-    yield* journal.record({ _tag: "HelperStarted", pid: helperPid, how: helper.how })
+  for (const fault of faults) {
+    if (fault._tag !== "Helpers") continue
+    yield* journal.record({ _tag: "HelperStarted", pid: yield* Helper.start(fault.how), how: fault.how })
   }
 
   const echo = has("EchoEnvironment")

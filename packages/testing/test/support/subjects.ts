@@ -20,5 +20,8 @@ export const stdio: PoolContract.Subject = {
 
 export const http = (answers: "json" | "sse" | "auto"): PoolContract.Subject => ({
   serve: (server) =>
-    Effect.map(FaultyServer.http(server, { answers, connectTimeout: "1 second" }), ({ config, ...handle }) => ({ server: config, handle }))
+    Effect.map(FaultyServer.http(server, { answers, connectTimeout: "1 second" }), ({ config, ...handle }) => ({
+      server: config,
+      handle
+    }))
 })
