@@ -73,7 +73,10 @@ try {
       process.stdout.write(`✗ ${mutation.name}: the text to break stands in ${mutation.file} not exactly once\n`)
       continue
     }
-    writeFileSync(file, source.replace(mutation.find, () => mutation.replace))
+    writeFileSync(
+      file,
+      source.replace(mutation.find, () => mutation.replace)
+    )
     const failures = failuresOf(mutation)
     writeFileSync(file, source)
     if (failures.length === 0) unnoticed++

@@ -77,7 +77,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("@scoped-mc
   readonly delivery: Delivery = "NotSent"
   override get message() {
     const noise = this.noise.length === 0 ? "" : ` It printed on stdout: ${this.noise.join(" | ")}`
-    return `Could not connect to "${this.server}" (${this.target}), ${this.phase.toLowerCase()} failed: ${this.detail}.${ended(this)}${tail(this.stderr)}${noise}`
+    return `Could not connect to "${this.server}" (${this.target}): ${this.phase.toLowerCase()} failed, ${this.detail}.${ended(this)}${tail(this.stderr)}${noise}`
   }
 }
 
@@ -168,7 +168,7 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("@scoped-
   }
 ) {
   override get message() {
-    return `The connection to "${this.server}" was lost: ${this.detail}.${ended(this)}${tail(this.stderr)}${sendAgain(this.delivery)}`
+    return `The connection to "${this.server}" was lost: ${this.detail}.${ended(this)}${sendAgain(this.delivery)}${tail(this.stderr)}`
   }
 }
 

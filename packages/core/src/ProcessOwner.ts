@@ -21,7 +21,7 @@ export class SpawnFailed extends Schema.TaggedError<SpawnFailed>("@scoped-mcp/co
   detail: Schema.String
 }) {
   override get message() {
-    return `${this.command}: ${this.detail}`
+    return this.detail
   }
 }
 

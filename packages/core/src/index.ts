@@ -1,5 +1,6 @@
 export * as CallEngine from "./CallEngine.ts"
 export * as Catalog from "./Catalog.ts"
+export * as ConfigFile from "./ConfigFile.ts"
 export * as HttpDispatcher from "./HttpDispatcher.ts"
 export * as Limits from "./Limits.ts"
 export * as McpConnection from "./McpConnection.ts"

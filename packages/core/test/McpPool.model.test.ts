@@ -6,7 +6,7 @@ import { assertLegal, eventually, make, recorded } from "./support/pool.ts"
 import { ScriptedPeer, tools } from "./support/ScriptedPeer.ts"
 
 const names = ["a", "b", "c"]
-const seeds = Array.from({ length: 60 }, (_, n) => `pool-${n}`)
+const seeds = Array.from({ length: 40 }, (_, n) => `pool-${n}`)
 
 describe("a pool under everything at once", () => {
   it.effect.each(seeds)("settles every call, runs none twice and leaves nothing open: %s", (seed) =>

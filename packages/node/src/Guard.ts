@@ -9,7 +9,6 @@ import { type ChildProcess, spawn } from "node:child_process"
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -41,8 +40,8 @@ end KILL
 export interface Guard {
   /** From now on the group is ended with the host. */
   readonly watch: (group: number) => void
-  /** The group has ended; its number may soon be somebody else's. */
-  readonly forget: (group: number) => void
+  /** The group has ended; its number may soon be somebody else's. With the last group the guard ends, and is waited for. */
+  readonly forget: (group: number) => Effect.Effect<void>
   /** Its process, while it runs. */
   readonly pid: () => number | undefined
 }
@@ -50,38 +49,40 @@ export interface Guard {
 /** Restarts in a row after which the guard is given up: something kills it, and would kill the next one. */
 const maxRestarts = 3
 
+/** It has nothing left to end; should it hang, it ends with our own end. */
+const exitTimeout = "2 seconds"
+
 /**
- * A guard for the processes that carry `owner` in the variable `SCOPED_MCP_OWNER`. It ends with the scope.
+ * A guard for the processes that carry `owner` in the variable `SCOPED_MCP_OWNER`. It runs while there is a group to
+ * watch, and ends with the scope at the latest.
  *
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Return<Guard, never, Scope.Scope> {
   const runFork = Effect.runForkWith(yield* Effect.context())
   const groups = new Set<number>()
-  let process: ChildProcess | undefined
+  let current: ChildProcess | undefined
   let restarts = 0
-  let ending = false
 
-  const tell = (line: string) => process?.stdin?.write(`${line}\n`)
+  const tell = (line: string) => current?.stdin?.write(`${line}\n`)
 
   const start = () => {
-    if (globalThis.process.platform === "win32" || ending) return
     const child = spawn("sh", ["-c", script, "scoped-mcp-guard", owner], {
       stdio: ["pipe", "ignore", "ignore"],
-      env: { PATH: globalThis.process.env["PATH"] },
+      env: { PATH: process.env["PATH"] },
       detached: true
     })
-    process = child
-    // Neither may keep the host alive: the host's end is what it waits for.
+    current = child
+    // It must not keep the host alive: the host's end is what it waits for.
     child.unref()
     child.stdin.on("error", () => {}) // it has ended; `exit` says so
     child.once("error", (error) => {
-      process = undefined
+      current = undefined
       runFork(Effect.logWarning("No guard could be started; a killed host would leave its servers", error))
     })
     child.once("exit", () => {
-      if (process === child) process = undefined
-      if (ending || groups.size === 0) return
+      if (current !== child) return
+      current = undefined
       if (restarts++ < maxRestarts) {
         runFork(Effect.logWarning("The guard of the MCP servers has ended; another one is started"))
         start()
@@ -92,28 +93,35 @@ export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Retur
     for (const group of groups) tell(`+ ${group}`)
   }
 
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function* () {
-      ending = true
-      const child = process
-      if (child === undefined) return
-      const exited = yield* Deferred.make<void>()
-      child.once("exit", () => Deferred.doneUnsafe(exited, Effect.void))
+  const end = Effect.suspend(() => {
+    const child = current
+    if (child === undefined) return Effect.void
+    current = undefined
+    child.ref()
+    return Effect.callback<void>((resume) => {
+      child.once("exit", () => resume(Effect.void))
       child.stdin?.end()
-      // It has nothing left to end; should it hang, it ends itself with our own end.
-      yield* Effect.timeoutOption(Deferred.await(exited), "2 seconds")
-    }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
-  )
+    }).pipe(
+      Effect.timeoutOption(exitTimeout),
+      Effect.asVoid,
+      Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+    )
+  })
+  yield* Effect.addFinalizer(() => end)
 
   return {
     watch: (group) => {
+      if (process.platform === "win32") return
       groups.add(group)
-      if (process === undefined) start()
-      else tell(`+ ${group}`)
+      if (current !== undefined) tell(`+ ${group}`)
+      else if (restarts <= maxRestarts) start()
     },
-    forget: (group) => {
-      if (groups.delete(group)) tell(`- ${group}`)
-    },
-    pid: () => process?.pid
+    forget: (group) =>
+      Effect.suspend(() => {
+        if (!groups.delete(group)) return Effect.void
+        tell(`- ${group}`)
+        return groups.size === 0 ? end : Effect.void
+      }),
+    pid: () => current?.pid
   }
 })

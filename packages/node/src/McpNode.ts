@@ -13,6 +13,9 @@ import * as NodeProcessOwner from "./NodeProcessOwner.ts"
 /**
  * Process ownership, HTTP, and `NodeServices`. One per program: the layer value is shared wherever it is provided.
  *
+ * Provide it outside the scopes that hold connections, `Effect.provide(Effect.scoped(program), McpNode.layer)`: its own end
+ * kills what such a scope still holds.
+ *
  * @since 0.1.0
  */
 export const layer: Layer.Layer<ProcessOwner.ProcessOwner | HttpDispatcher.HttpDispatcher | NodeServices.NodeServices> =

@@ -16,6 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Guard from "./Guard.ts"
 import * as Tree from "./internal/Tree.ts"
 import * as ProcessTable from "./ProcessTable.ts"
 
@@ -155,9 +156,23 @@ const start = (
 
 const poll = Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("50 millis")])
 
+/**
+ * How long nothing must be found where helpers have left the group: a look at all processes is not of one moment, and one
+ * that starts another and ends meanwhile can be missed.
+ */
+const doubt = 20
+
 /** True as soon as nothing is left, false when something still is after the limit. */
-const goneWithin = (left: () => number, limit: Duration.Duration): Effect.Effect<boolean> => {
-  const gone = Effect.sync(() => left() === 0)
+const goneWithin = (tree: Tree.Tree, left: () => number, limit: Duration.Duration): Effect.Effect<boolean> => {
+  let emptySince: number | undefined
+  const gone = Effect.sync(() => {
+    if (left() > 0) {
+      emptySince = undefined
+      return false
+    }
+    emptySince ??= performance.now()
+    return !tree.hasStrays() || performance.now() - emptySince >= doubt
+  })
   return gone.pipe(
     Effect.repeat({ schedule: poll, until: (gone) => gone }),
     Effect.timeoutOrElse({ duration: limit, orElse: () => gone })
@@ -176,13 +191,13 @@ const stopTree = ({ child, tree }: Started, limit: Duration.Duration) =>
     child.stdin.end()
     // The leader's own exit is an event; only its helpers have to be looked for.
     yield* Effect.timeoutOption(Deferred.await(exited), grace)
-    if (yield* goneWithin(left, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
+    if (yield* goneWithin(tree, left, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
       return "EndOfInput" as const
     }
     tree.signal("SIGTERM")
-    if (yield* goneWithin(left, grace)) return "Terminate" as const
+    if (yield* goneWithin(tree, left, grace)) return "Terminate" as const
     // Again and again, because what is alive may start another before it dies.
-    const killed = yield* goneWithin(() => tree.signal("SIGKILL"), Duration.times(limit, 0.35))
+    const killed = yield* goneWithin(tree, () => tree.signal("SIGKILL"), Duration.times(limit, 0.35))
     return killed ? ("Kill" as const) : ("Survived" as const)
   }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
 
@@ -191,6 +206,7 @@ export const make = Effect.gen(function* () {
   const owner = randomUUID()
   let started = 0
   const live = new Set<Tree.Tree>()
+  const guard = yield* Guard.make(owner)
   let table: { readonly at: number; readonly entries: ReadonlyArray<ProcessTable.ProcessEntry> } | undefined
   // Shared by servers that close together. An old table can only show more alive than there are.
   const readTable = () => {
@@ -219,6 +235,7 @@ export const make = Effect.gen(function* () {
   const own = (mark: string) => (pid: number) => {
     const tree = Tree.make(pid, mark, readTable)
     live.add(tree)
+    guard.watch(pid)
     return tree
   }
 
@@ -234,11 +251,12 @@ export const make = Effect.gen(function* () {
         const stop = yield* Effect.cached(
           Effect.ensuring(
             stopTree(started, command.stopTimeout),
-            Effect.sync(() => {
+            Effect.suspend(() => {
               live.delete(tree)
               child.stdin.destroy()
               child.stdout.destroy()
               child.stderr.destroy()
+              return guard.forget(child.pid!)
             })
           )
         )

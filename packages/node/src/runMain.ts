@@ -33,13 +33,27 @@ const report = (error: unknown): void => {
   }
 }
 
+/**
+ * Signals within so many milliseconds are one: a terminal sends Ctrl-C to the whole group, and a launcher in it passes its
+ * own on.
+ */
+const sameSignal = 250
+
 const run = (shutdownTimeout: number) =>
   Runtime.makeRunMain(({ fiber, teardown }) => {
     let code: number | undefined
 
+    let signalledAt = -Infinity
+
     const shutdown = (exitCode: number) => {
-      // The second time nobody wants to wait: exit handlers kill what is still there.
-      if (code !== undefined) process.exit(exitCode)
+      const now = performance.now()
+      const again = now - signalledAt > sameSignal
+      signalledAt = now
+      if (code !== undefined) {
+        // The second time nobody wants to wait: exit handlers kill what is still there.
+        if (again) process.exit(exitCode)
+        return
+      }
       code = exitCode
       setTimeout(() => process.exit(exitCode), shutdownTimeout).unref()
       fiber.interruptUnsafe(fiber.id)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { McpPool } from "@scoped-mcp/core"
+import { McpNode } from "@scoped-mcp/node"
 import { Fault, FaultyServer, Journal, TestPool } from "@scoped-mcp/testing"
 import { type Duration, Effect, Fiber, Option, Stream } from "effect"
 import { outcome, server, tryLend } from "./support/calls.ts"
@@ -160,5 +161,54 @@ describe("a server in memory, under virtual time", () => {
         TestPool.layer({ servers: { library: FaultyServer.make(library, [Fault.noHandshake]), sound: library } })
       )
     )
+  )
+
+  const each: ReadonlyArray<Fault.Wire> = [
+    Fault.slowStart("300 millis"),
+    Fault.noHandshake,
+    Fault.crash("Handshake"),
+    Fault.crash(4),
+    Fault.flapping({ after: "500 millis", down: "700 millis" }),
+    Fault.flapping({ calls: 1 }),
+    Fault.slowAnswers("400 millis"),
+    Fault.noAnswers(),
+    Fault.lateAnswers("3 seconds"),
+    Fault.duplicateAnswers,
+    Fault.unknownIds,
+    Fault.wrongShape("tools/call", [1, 2]),
+    Fault.wrongShape("initialize", { protocolVersion: 7 }),
+    Fault.errorAnswers("tools/call"),
+    Fault.changingTools(1)
+  ]
+  const pairs = each.flatMap((one, index) =>
+    each.slice(index + 1).map((other) => [one, Fault.first(other, 2)] as const)
+  )
+
+  it.effect(
+    `with any of ${pairs.length} pairs of faults settles every call in its limits, and does nothing twice`,
+    () =>
+      Effect.gen(function* () {
+        const seen = new Set<string>()
+        for (const faults of pairs) {
+          const name = faults.map(Fault.print).join(" and ")
+          const limits = { connectTimeout: "1 second", callIdleTimeout: "2 seconds" } as const
+          const { journal, source } = FaultyServer.inMemory(FaultyServer.make(library, faults), limits)
+          yield* Effect.gen(function* () {
+            const calls = yield* Effect.forkChild(
+              Effect.forEach(["Emma", "Persuasion", "Ulysses", "Middlemarch"], tryLend)
+            )
+            // Each call may have to connect, and once again if it was not sent: at most 6 seconds.
+            yield* TestPool.adjust("24 seconds")
+            assert.isDefined(calls.pollUnsafe(), name)
+            for (const result of yield* Fiber.join(calls)) seen.add(result)
+          }).pipe(Effect.provide(McpPool.layer({ servers: { library: source } })), Effect.provide(McpNode.layer))
+          const entries = yield* journal.entries
+          assert.deepStrictEqual(Journal.repeated(entries), [], name)
+          assert.deepStrictEqual(Journal.openSessions(entries), [], name)
+        }
+        const unknown = ["CallTimeout OutcomeUnknown", "ConnectionLost OutcomeUnknown"]
+        const known = ["ConnectFailed NotSent", "InvalidResult Answered", "ProtocolError Answered", "ok"]
+        assert.deepStrictEqual([...seen].sort(), [...unknown, ...known].sort())
+      })
   )
 })

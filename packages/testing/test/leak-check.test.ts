@@ -37,15 +37,20 @@ class Runs extends Context.Service<Runs, Readonly<Record<"forks" | "threads", (n
       const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs")
       const folder = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "leak-check-"))),
-        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+        (folder) =>
+          Effect.sync(() => {
+            for (const pid of readFileSync(join(folder, "pids"), "utf8").trim().split("\n")) process.kill(Number(pid))
+            rmSync(folder, { recursive: true })
+          })
       )
       const config = fileURLToPath(new URL("./fixtures/leak/vitest.config.ts", import.meta.url))
       const run = (pool: string) =>
         Effect.promise(async () => {
+          const env = { ...process.env, LEFT_BEHIND: join(folder, "pids") }
           const report = join(folder, `${pool}.json`)
           const output = ["--reporter", "json", "--outputFile", report]
           const args = [vitest, "run", "--config", config, "--pool", pool, ...output]
-          await once(spawn(process.execPath, args, { stdio: "ignore" }), "exit")
+          await once(spawn(process.execPath, args, { stdio: "ignore", env }), "exit")
           return readFileSync(report, "utf8")
         }).pipe(
           Effect.flatMap(Schema.decodeUnknownEffect(Report)),

@@ -220,7 +220,7 @@ export const make = Effect.fnUntraced(function* (
       )
       yield* Effect.promise(() => transport.close())
       return "EndOfInput" as const
-    })
+    }).pipe(Effect.uninterruptible)
   )
   yield* Effect.addFinalizer(() => stop)
 

@@ -1,8 +1,8 @@
 /**
  * One server of a pool: at most one connection that new calls use, its calls, its state, and its figures.
  *
- * `RcMap` would hold the connection as well, but every call would then need a scope of its own, a failed open would be
- * kept for a whole idle time, and entries would close one after the other. Here a call costs two counters.
+ * `RcMap` would hold the connection as well, but it keeps a failed open for a whole idle time, reports it only after the
+ * release, closes entries one after the other, and cannot say which calls still run on a connection that it has let go.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -261,6 +261,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     pool.emit({ _tag: "ConnectionOpened", server: name, instanceId, pid: it.pid, protocolVersion, openedIn })
     watch(it)
     armIdle(it)
+    pool.run(Effect.logInfo("MCP connection opened").pipe(Effect.annotateLogs({ instanceId }), annotate))
     Deferred.doneUnsafe(mine, Effect.succeed(it))
   }
 
@@ -401,18 +402,24 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
           orElse: () => new McpError({ reason: new AcquireTimeout({ server: name, waited: pool.acquireTimeout }) })
         })
     )
-    const entered: Effect.Effect<Live, McpError | E> = Effect.flatMap(restore(opened), (it) => {
+    const entered = (it: Live): Effect.Effect<Live, McpError | E> => {
       // Retired by us on the way from there to here. One that was lost is not waited for twice.
-      if (it.retired && !it.lost) return entered
+      if (it.retired && !it.lost) return Effect.flatMap(restore(opened), entered)
       enter(it)
       return Effect.succeed(it)
-    })
+    }
+    // Opened before the pool's place is taken: servers that are slow to open must not use up the places of the others.
     return admission.take(name, left(), restore).pipe(
       Effect.andThen(
-        Effect.suspend(() => pool.gate.take(name, left(), restore)).pipe(
-          Effect.andThen(Effect.onError(entered, () => Effect.sync(pool.gate.leave))),
-          Effect.onError(() => Effect.sync(leavePlace))
-        )
+        Effect.flatMap(restore(opened), (it) =>
+          Effect.andThen(
+            Effect.suspend(() => pool.gate.take(name, left(), restore)),
+            Effect.onError(
+              Effect.suspend(() => entered(it)),
+              () => Effect.sync(pool.gate.leave)
+            )
+          )
+        ).pipe(Effect.onError(() => Effect.sync(leavePlace)))
       )
     )
   }

@@ -85,6 +85,16 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
+  const transport: Transport = {
+    start: () => Promise.resolve(),
+    send: (message) =>
+      new Promise((resolve, reject) => {
+        if (line.isClosed()) reject(new Error("the connection is closed"))
+        else send({ body: `${JSON.stringify(message)}\n`, handed: resolve })
+      }),
+    close: () => Promise.resolve()
+  }
+
   const child = yield* owner.spawn(
     {
       command: config.command,
@@ -120,16 +130,6 @@ export const make = Effect.fnUntraced(function* (
   const send = (queued: Queued) => {
     if (full) queue.add(queued)
     else write(queued)
-  }
-
-  const transport: Transport = {
-    start: () => Promise.resolve(),
-    send: (message) =>
-      new Promise((resolve, reject) => {
-        if (line.isClosed()) reject(new Error("the connection is closed"))
-        else send({ body: `${JSON.stringify(message)}\n`, handed: resolve })
-      }),
-    close: () => Promise.resolve()
   }
 
   const post: Wire["post"] = (frame, body, listener) => {

@@ -61,7 +61,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
         Effect.as("EndOfInput" as const)
       )
-    })
+    }).pipe(Effect.uninterruptible)
   )
   yield* Effect.addFinalizer(() => stop)
 

@@ -198,7 +198,7 @@ describe("StdioWire", () => {
   it.effect("says why a program could not be started", () =>
     Effect.gen(function* () {
       const { reason } = yield* Effect.flip(McpConnection.make("s", ServerConfig.stdio({ command: "run-me" })))
-      assert.deepInclude(reason, { _tag: "ConnectFailed", phase: "Start", detail: "run-me: no processes here" })
+      assert.deepInclude(reason, { _tag: "ConnectFailed", phase: "Start", detail: "no processes here" })
     }).pipe(Effect.provide(Platform.none))
   )
 })

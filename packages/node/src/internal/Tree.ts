@@ -12,6 +12,8 @@ export interface Tree {
   readonly alive: () => ReadonlyArray<ProcessTable.ProcessEntry>
   /** Signals the group and each member that has left it; tells how many there were. */
   readonly signal: (signal: NodeJS.Signals) => number
+  /** Whether a member has ever been seen outside the group. */
+  readonly hasStrays: () => boolean
   /** To be told in the turn in which the leader has been collected: from then on its number may become another's. */
   readonly leaderEnded: () => void
 }
@@ -36,6 +38,7 @@ export const make = (
   const members = new Set<string>()
   const strangers = new Set<string>()
   let leading = true
+  let strays = false
 
   const marked = (entry: ProcessTable.ProcessEntry): boolean => {
     const name = key(entry)
@@ -62,7 +65,9 @@ export const make = (
     const ours = groupIsOurs(all)
     const found = all.filter((entry) => members.has(key(entry)) || (ours && entry.group === leader) || marked(entry))
     for (const entry of found) for (const kin of ProcessTable.descendants(all, entry.pid)) members.add(key(kin))
-    return all.filter((entry) => !entry.zombie && members.has(key(entry)))
+    const alive = all.filter((entry) => !entry.zombie && members.has(key(entry)))
+    strays ||= alive.some((entry) => entry.group !== leader)
+    return alive
   }
 
   if (process.platform !== "linux") {
@@ -70,6 +75,7 @@ export const make = (
     return {
       alive: () => (kill(-leader, 0) ? [group] : []),
       signal: (signal) => (kill(-leader, signal) ? 1 : 0),
+      hasStrays: () => false,
       leaderEnded: () => {}
     }
   }
@@ -83,6 +89,7 @@ export const make = (
       for (const entry of left) if (entry.group !== leader) kill(entry.pid, signal)
       return left.length
     },
+    hasStrays: () => strays,
     leaderEnded: () => {
       aliveIn(ProcessTable.readAll())
       leading = false

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { Fault } from "../Fault.ts"
 import type { Era } from "../ScriptedServer.ts"
 import {
@@ -220,13 +221,14 @@ export const make = Effect.fnUntraced(function* (
   yield* faults.opening
   yield* script.start
 
-  return {
-    receive: Effect.fnUntraced(function* (frame) {
-      if (isCut) return
-      counters.frames++
-      yield* journal.record({ _tag: "FrameReceived", session, frame })
-      if (yield* faults.onFrame(frame, counters)) yield* script.onFrame(frame)
-    }),
-    cancel
-  }
+  // One frame after the other, also where each comes with a request of its own.
+  const reading = yield* Semaphore.make(1)
+  const receive = Effect.fnUntraced(function* (frame: Frame) {
+    if (isCut) return
+    counters.frames++
+    yield* journal.record({ _tag: "FrameReceived", session, frame })
+    if (yield* faults.onFrame(frame, counters)) yield* script.onFrame(frame)
+  }, reading.withPermits(1))
+
+  return { receive, cancel }
 })

@@ -5,6 +5,7 @@
  * Arguments: the number of the test process (0: nothing but the mark tells what is ours), and its mark.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs"
+import { uptime } from "node:os"
 import { resolve } from "node:path"
 import { createInterface } from "node:readline"
 
@@ -42,28 +43,37 @@ const readStat = (pid: number): Stat | undefined => {
   }
 }
 
+const ticksPerSecond = 100
+
+/** In milliseconds. */
+const ageOf = ({ startTicks }: Stat): number => Math.max(0, Math.round((uptime() - startTicks / ticksPerSecond) * 1000))
+
+const infancy = 1000
+
 const carriesMark = (pid: number): boolean =>
   (attempt(() => readFileSync(`/proc/${pid}/environ`, "utf8")) ?? "")
     .split("\0")
     .some((variable) => variable.startsWith("SCOPED_MCP_OWNER=") && variable.includes(mark))
 
-const rootGroup = readStat(root)?.group
+/** The group of the test process as well, which holds much that is not below it. */
+const commonGroup = readStat(process.pid)?.group
 const ours = new Map<number, number>()
 const strangers = new Set<number>([process.pid, ...(root === 0 ? [] : [root])])
 const groups = new Set<number>()
 
-/** Whoever is seen for the first time is judged once: by its parent, its group, or its mark. */
+/** Whoever is new is judged by its parent, its group, or its mark. */
 const judge = (pid: number) => {
   const stat = readStat(pid)
   if (stat === undefined) return
   const isOurs =
     (root !== 0 && stat.parent === root) || ours.has(stat.parent) || groups.has(stat.group) || carriesMark(pid)
   if (!isOurs) {
-    strangers.add(pid)
+    // One that has just been forked still has the environment of its parent; it is judged again.
+    if (ageOf(stat) > infancy) strangers.add(pid)
     return
   }
   ours.set(pid, stat.startTicks)
-  if (stat.group !== rootGroup) groups.add(stat.group)
+  if (stat.group !== commonGroup) groups.add(stat.group)
 }
 
 const look = () => {
@@ -104,14 +114,10 @@ const commandLine = (pid: number): string => {
   return [program, ...rest.map((argument) => shown(pid, argument))].join(" ")
 }
 
-const ticksPerSecond = 100
-
 const describeProcess = (pid: number) => {
   const stat = readStat(pid)
   if (stat === undefined || stat.zombie) return []
-  const uptime = Number((attempt(() => readFileSync("/proc/uptime", "utf8")) ?? "0").split(" ")[0])
-  const age = Math.max(0, Math.round((uptime - stat.startTicks / ticksPerSecond) * 1000))
-  return [{ pid, command: commandLine(pid), age }]
+  return [{ pid, command: commandLine(pid), age: ageOf(stat) }]
 }
 
 /** An address as `/proc/net` writes it: 32-bit words in the byte order of the machine, then the port. */
