@@ -1,7 +1,11 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 // The tests run on the sources, so that a failing line is the line to mend.
 const conditions = ["@scoped-mcp/source", "node", "import", "module", "default"]
+
+// After every test the system is asked what the test has left behind.
+const leakCheck = fileURLToPath(new URL("packages/testing/src/leak-check.ts", import.meta.url))
 
 export default defineConfig({
   resolve: { conditions },
@@ -11,7 +15,7 @@ export default defineConfig({
     reporters: process.env["CI"] === undefined ? ["default"] : ["default", ["json", { outputFile: ".ci/report.json" }]],
     projects: ["core", "node", "testing", "sql", "cli"].map((name) => ({
       extends: true as const,
-      test: { name, root: `packages/${name}`, include: ["test/**/*.test.ts"] }
+      test: { name, root: `packages/${name}`, include: ["test/**/*.test.ts"], setupFiles: [leakCheck] }
     }))
   }
 })

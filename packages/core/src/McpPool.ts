@@ -78,7 +78,7 @@ export interface McpPoolService {
   readonly catalogOf: (server: string) => Effect.Effect<ServerCatalog, McpError>
   /** What all servers offer; opens those that are not open. Never fails: who cannot be asked is named in it. */
   readonly catalog: Effect.Effect<Catalog>
-  /** The newest snapshot, if there is one, and each later one. */
+  /** The newest snapshot, if there is one, and each later one. Ends with the pool. */
   readonly catalogs: Stream.Stream<Catalog>
 
   /** Lends the connection of a server for several requests, which then all meet the same session. Takes one place. */
@@ -94,7 +94,7 @@ export interface McpPoolService {
   readonly status: (server: string) => Effect.Effect<StatusReport, McpError>
   readonly statuses: Effect.Effect<ReadonlyArray<StatusReport>>
   readonly stats: Effect.Effect<PoolStats>
-  /** What happens from now on. A slow reader loses the oldest of 4,096. */
+  /** What happens from now on; the last is `PoolEnded`. A slow reader loses the oldest of 4,096. */
   readonly events: Stream.Stream<PoolEvent>
 
   /** Adds a server. True: it was new; false: one of that name stood there and stays. */

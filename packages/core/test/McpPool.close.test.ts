@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { McpConnection, type McpError, ServerSource } from "@scoped-mcp/core"
-import { Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Logger, Scope } from "effect"
 import * as Platform from "./support/platform.ts"
 import { assertLegal, changes, eventually, failure, make, reasonOf, recorded, start } from "./support/pool.ts"
 import { ScriptedPeer } from "./support/ScriptedPeer.ts"
@@ -232,14 +232,14 @@ describe("stop", () => {
 })
 
 describe("a layer of the user's that never ends", () => {
-  /** Its release hangs, after a connection that works or a build that fails. */
-  const hanging = (build: "works" | "fails") =>
+  /** Its release hangs until it is let go, after a connection that works or a build that fails. */
+  const hanging = (build: "works" | "fails", letGo: Latch.Latch) =>
     ServerSource.fromLayer(
       "hanging",
       Layer.effect(
         McpConnection.McpConnection,
         Effect.andThen(
-          Effect.addFinalizer(() => Effect.never),
+          Effect.addFinalizer(() => letGo.await),
           build === "works" ? McpConnection.make("inner", new ScriptedPeer().source()) : Effect.die("it does not work")
         )
       ).pipe(Layer.provide(Platform.none)),
@@ -252,9 +252,11 @@ describe("a layer of the user's that never ends", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         const peer = new ScriptedPeer()
-        const pool = yield* make({ hanging: hanging(build), a: peer.source() }, { closeTimeout: "50 millis" }).pipe(
-          Scope.provide(scope)
-        )
+        const letGo = yield* Latch.make()
+        const pool = yield* make(
+          { hanging: hanging(build, letGo), a: peer.source() },
+          { closeTimeout: "50 millis" }
+        ).pipe(Scope.provide(scope))
         yield* pool.warmup()
         assert.lengthOf(peer.open, 1)
         yield* pool.stop
@@ -263,6 +265,7 @@ describe("a layer of the user's that never ends", () => {
         yield* pool.callTool({ server: "a", tool: "echo" })
         yield* Scope.close(scope, Exit.void)
         assert.lengthOf(peer.open, 0)
+        yield* letGo.open
       }).pipe(Effect.provide(Logger.layer([])), Effect.timeout("5 seconds"))
   )
 })

@@ -4,7 +4,12 @@ import { openReadOnly } from "../src/internal/readOnly.ts"
 import { databaseOf, forbidden, forbiddenScript } from "./support/fixtures.ts"
 
 describe("the authorizer", () => {
-  const open = Effect.map(databaseOf(forbiddenScript), openReadOnly)
+  const open = Effect.flatMap(databaseOf(forbiddenScript), (file) =>
+    Effect.acquireRelease(
+      Effect.sync(() => openReadOnly(file)),
+      ({ database }) => Effect.sync(() => database.close())
+    )
+  )
 
   it.effect("refuses everything but reading", () =>
     Effect.gen(function* () {

@@ -1,5 +1,6 @@
 /** The pool: its servers by name, what they share, and the verbs over all of them. */
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -40,6 +41,7 @@ export const make = Effect.fnUntraced(function* (
   const run = yield* FiberSet.runtime(yield* FiberSet.make())<Platform>()
   const events = yield* Effect.acquireRelease(PubSub.sliding<PoolEvent>(4096), PubSub.shutdown)
   const catalogs = yield* SubscriptionRef.make<Catalog>({ version: 0, servers: [], unavailable: [] })
+  const over = yield* Deferred.make<void>()
   const slots = new Map<string, ServerSlot.ServerSlot>()
   const discarded = new Set<ServerSlot.ServerSlot>()
   let catalogVersion = 0
@@ -184,8 +186,13 @@ export const make = Effect.fnUntraced(function* (
       if (Option.isNone(outcomes)) {
         yield* Effect.logWarning(`Closing MCP connections timed out after ${Duration.format(closeTimeout)}`)
       }
-      if (to === "Closed") slots.clear()
-      emit({ _tag: "PoolEnded", state: to, closedCount, failedCount, closedIn })
+      const last: PoolEvent = { _tag: "PoolEnded", state: to, closedCount, failedCount, closedIn }
+      if (to === "Closed") {
+        slots.clear()
+        // The last of the events ends their stream, and so does it that of the snapshots.
+        PubSub.endUnsafe(events, last)
+        yield* Deferred.succeed(over, undefined)
+      } else emit(last)
       yield* Effect.logInfo("All MCP connections closed").pipe(Effect.annotateLogs({ closedCount, failedCount }))
     }).pipe(Effect.annotateLogs({ namespace }), Effect.uninterruptible, Effect.provideContext(context))
 
@@ -246,7 +253,10 @@ export const make = Effect.fnUntraced(function* (
       onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete))),
     catalogOf: (server) => onSlot(server, (slot) => slot.catalog),
     catalog,
-    catalogs: Stream.filter(SubscriptionRef.changes(catalogs), ({ version }) => version > 0),
+    catalogs: SubscriptionRef.changes(catalogs).pipe(
+      Stream.filter(({ version }) => version > 0),
+      Stream.interruptWhen(Deferred.await(over))
+    ),
     use: (server, f) => Effect.scopedWith((scope) => Effect.flatMap(Scope.provide(get(server), scope), f)),
     get,
     getIfWarm: (server) => onSlot(server, (slot) => slot.acquireIfWarm),
@@ -265,7 +275,10 @@ export const make = Effect.fnUntraced(function* (
         waiting: shared.gate.waiting()
       }
     }),
-    events: Stream.fromPubSub(events),
+    events: Stream.takeUntil(
+      Stream.fromPubSub(events),
+      (event) => event._tag === "PoolEnded" && event.state === "Closed"
+    ),
     register: (server, source) =>
       Effect.andThen(
         refuseIfClosed(server),
