@@ -12,6 +12,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     testTimeout: 20_000,
+    silent: "passed-only",
     reporters: process.env["CI"] === undefined ? ["default"] : ["default", ["json", { outputFile: ".ci/report.json" }]],
     projects: ["core", "node", "testing", "sql", "cli"].map((name) => ({
       extends: true as const,

@@ -7,12 +7,17 @@ import { concat } from "./bytes.ts"
 /** Bytes kept of each end of a line that is too long. */
 export const kept = 4096
 
+/** A line of so many times the limit is taken for one that never ends, and with it everything that comes after it. */
+export const endless = 8
+
 export interface LineListener {
   readonly onLine: (line: Uint8Array) => void
   /** The line has just grown over the limit; `head` is its beginning. */
   readonly onOversize: (head: Uint8Array) => void
   /** The line that was too long has ended; `tail` is its end. */
   readonly onOversizeEnd: (tail: Uint8Array) => void
+  /** The line that was too long has grown to {@link endless} times the limit; an end of it is not waited for. */
+  readonly onEndless: () => void
 }
 
 const newline = 0x0a
@@ -23,17 +28,19 @@ export const make = (limit: number, listener: LineListener): ((chunk: Uint8Array
   let tail: Uint8Array | undefined
 
   const append = (part: Uint8Array) => {
-    if (tail !== undefined) {
-      tail = concat([tail, part.subarray(-kept)]).subarray(-kept)
-      return
-    }
-    parts.push(part)
+    const before = size
     size += part.length
-    if (size <= limit) return
-    const line = concat(parts)
-    parts = []
-    tail = line.slice(-kept)
-    listener.onOversize(line.slice(0, kept))
+    if (tail !== undefined) {
+      tail = concat([tail, part.subarray(-kept)]).slice(-kept)
+    } else {
+      parts.push(part)
+      if (size <= limit) return
+      const line = concat(parts)
+      parts = []
+      tail = line.slice(-kept)
+      listener.onOversize(line.slice(0, kept))
+    }
+    if (before <= endless * limit && size > endless * limit) listener.onEndless()
   }
 
   const end = () => {

@@ -82,7 +82,8 @@ export const make = Effect.fnUntraced(function* (
       // The id of the message itself comes after those in its data.
       if (answered || answersOne(requestIdsIn(decode(tail)).toReversed())) return
       end(`it sent a message over ${config.limits.maxMessageBytes} bytes that answers no known request`)
-    }
+    },
+    onEndless: () => end("it sends a line without end")
   })
 
   const transport: Transport = {

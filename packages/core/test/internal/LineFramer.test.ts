@@ -9,7 +9,8 @@ const frame = (limit: number, chunks: Iterable<Uint8Array>) => {
   const push = LineFramer.make(limit, {
     onLine: (line) => seen.push(`line ${text(line)}`),
     onOversize: (head) => seen.push(`head ${text(head)}`),
-    onOversizeEnd: (tail) => seen.push(`tail ${text(tail)}`)
+    onOversizeEnd: (tail) => seen.push(`tail ${text(tail)}`),
+    onEndless: () => seen.push("endless")
   })
   for (const chunk of chunks) push(chunk)
   return seen
@@ -19,11 +20,12 @@ const frame = (limit: number, chunks: Iterable<Uint8Array>) => {
 const expected = (limit: number, bytes: Uint8Array) => {
   const pieces = text(bytes).split("\n")
   const open = pieces.pop()!
+  const tooLong = (line: string) => (line.length > LineFramer.endless * limit ? ["head", "endless"] : ["head"])
   const said = pieces.flatMap((line) => {
-    if (line.length > limit) return [`head`, `tail ${line.slice(-LineFramer.kept)}`]
+    if (line.length > limit) return [...tooLong(line), `tail ${line.slice(-LineFramer.kept)}`]
     return line === "" ? [] : [`line ${line}`]
   })
-  return open.length > limit ? [...said, "head"] : said
+  return open.length > limit ? [...said, ...tooLong(open)] : said
 }
 
 const pieces = function* (bytes: Uint8Array, cuts: ReadonlyArray<number>) {
@@ -81,7 +83,8 @@ describe("LineFramer", () => {
         const push = LineFramer.make(1_000_000, {
           onLine: (bytes) => seen.push(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)),
           onOversize: () => {},
-          onOversizeEnd: () => {}
+          onOversizeEnd: () => {},
+          onEndless: () => {}
         })
         for (const chunk of pieces(encoded, [1 + (Math.abs(cut) % 7)])) push(chunk)
         assert.deepStrictEqual(

@@ -159,6 +159,22 @@ describe("StdioWire", () => {
       )
     )
 
+    it.effect("ends the connection when it never ends itself, so that the next call has another one", () =>
+      withChild(
+        (connection, child) =>
+          Effect.gen(function* () {
+            const hit = yield* call(connection, "hit")
+            const swallowed = yield* call(connection, "swallowed")
+            child.stdout(`{"jsonrpc":"2.0","id":${idOf(child, "hit")},"result":{"text":"`)
+            for (let i = 0; i < 5; i++) child.stdout(large)
+            assert.deepInclude(yield* failure(hit), { _tag: "MessageTooLarge" })
+            assert.deepInclude(yield* failure(swallowed), { _tag: "ConnectionLost", delivery: "OutcomeUnknown" })
+            assert.include((yield* connection.closed).message, "a line without end")
+          }),
+        limits
+      )
+    )
+
     it.effect("ends the connection when nobody knows which call it answers", () =>
       withChild(
         (connection, child) =>

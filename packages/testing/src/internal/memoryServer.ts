@@ -74,11 +74,13 @@ const connect = Effect.fnUntraced(function* (
     close: () => Effect.runPromiseWith(context)(end)
   }
 
-  yield* Effect.gen(function* () {
-    const id = `${state.definition.name}-${state.connections}`
-    const session = yield* Session.make(state, line, { id, faults, counters: { frames: 0, calls: 0 } })
-    return yield* Effect.forever(Effect.flatMap(Queue.take(inbound), session.receive))
-  }).pipe(Effect.forkIn(scope), Scope.provide(scope))
+  const id = `${state.definition.name}-${state.connections}`
+  // Before the fibre that serves it, so that it ends after it: what it was doing is written down first.
+  const session = yield* Scope.provide(
+    Session.make(state, line, { id, faults, counters: { frames: 0, calls: 0 } }),
+    scope
+  )
+  yield* Effect.forkIn(Effect.forever(Effect.flatMap(Queue.take(inbound), session.receive)), scope)
   return transport
 })
 
