@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { DeadlineWheelService } from "./internal/DeadlineWheel.ts"
 import { firstRequestId, type Frame, isRecord } from "./internal/frames.ts"
 import * as Redaction from "./internal/redaction.ts"
-import type { ResolvedLimits } from "./Limits.ts"
+import { type ResolvedLimits, type Span, span } from "./Limits.ts"
 import {
   CallTimeout,
   type Delivery,
@@ -39,10 +39,10 @@ export interface Progress {
  */
 export interface CallOptions {
   /** Longest silence; progress re-arms it. Default: the server's `callIdleTimeout`. */
-  readonly idleTimeout?: Duration.Duration | undefined
+  readonly idleTimeout?: Span | undefined
   /** Longest time, whatever the progress. Default: the server's `callTimeout`. */
-  readonly timeout?: Duration.Duration | undefined
-  /** Told of progress, in order and before the result. It must not throw. */
+  readonly timeout?: Span | undefined
+  /** Told of progress, in order and before the result. If it throws, the call dies of it. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
@@ -184,8 +184,8 @@ export const make = (
         )
       }
 
-      const idle = Duration.toMillis(options?.idleTimeout ?? limits.callIdleTimeout)
-      const total = Duration.toMillis(options?.timeout ?? limits.callTimeout)
+      const idle = Duration.toMillis(span("idleTimeout", options?.idleTimeout, limits.callIdleTimeout))
+      const total = Duration.toMillis(span("timeout", options?.timeout, limits.callTimeout))
       const startedAt = wheel.now()
       let heardAt = startedAt
       let handed = false
@@ -220,7 +220,13 @@ export const make = (
         delivery,
         progress: (progress) => {
           heardAt = wheel.now()
-          options?.onProgress?.(progress)
+          try {
+            options?.onProgress?.(progress)
+          } catch (error) {
+            // A mistake of the caller's, and of this call only: the line it came on carries others too.
+            settle(Effect.die(error))
+            cancel?.("its progress could not be handled")
+          }
         }
       })
       arm(Math.min(idle, total))
@@ -228,7 +234,8 @@ export const make = (
         onHanded: () => {
           handed = true
         },
-        onFailure: (reason) => settle(new McpError({ reason }))
+        onFailure: (reason) => settle(new McpError({ reason })),
+        isSettled: () => !pending.has(id)
       })
       return Effect.sync(() => {
         if (leave()) cancel?.("cancelled by the caller")

@@ -125,7 +125,7 @@ export interface Connection {
   readonly listResources: Effect.Effect<ReadonlyArray<Resource>, McpError>
   readonly listResourceTemplates: Effect.Effect<ReadonlyArray<ResourceTemplateType>, McpError>
   readonly listPrompts: Effect.Effect<ReadonlyArray<Prompt>, McpError>
-  /** Notifications in the order they came, except progress, which goes to its call. A slow reader loses the oldest of 1,024. */
+  /** Notifications in the order they came, except progress, which goes to its call. A slow reader loses the oldest of 256. */
   readonly notifications: Stream.Stream<Notification>
   /** Waits until the connection has ended, by either side, and says why. */
   readonly closed: Effect.Effect<Reason>
@@ -154,13 +154,14 @@ export class McpConnection extends Context.Service<McpConnection, Connection>()(
 
 const openWire = (
   server: string,
-  config: ServerConfig.ServerConfig | FromTransport
+  config: ServerConfig.ServerConfig | FromTransport,
+  wheel: DeadlineWheel.DeadlineWheelService
 ): Effect.Effect<Wire, unknown, Platform | Scope.Scope> => {
   switch (config._tag) {
     case "Stdio":
       return StdioWire.make(server, config)
     case "Http":
-      return HttpWire.make(server, config)
+      return HttpWire.make(server, config, wheel)
     case "FromTransport":
       return TransportWire.make(server, config)
   }
@@ -181,8 +182,8 @@ export const make = Effect.fnUntraced(function* (
   config: ServerConfig.ServerConfig | FromTransport
 ): Effect.fn.Return<Connection, McpError, Platform | Scope.Scope> {
   const limits = config.limits
-  const target = targetOf(config)
   const scrub = Redaction.make(config._tag === "FromTransport" ? [] : ServerConfig.secrets(config))
+  const target = scrub(targetOf(config))
   const shared = yield* Effect.serviceOption(DeadlineWheel.DeadlineWheel)
   const wheel = Option.isSome(shared) ? shared.value : yield* DeadlineWheel.make
   const report = yield* Effect.serviceOption(ConnectReport)
@@ -209,10 +210,10 @@ export const make = Effect.fnUntraced(function* (
   }
 
   // Bounded, so that a reader who has stopped reading costs no memory; it loses the oldest.
-  const notifications = yield* Effect.acquireRelease(PubSub.sliding<Notification>(1024), PubSub.shutdown)
+  const notifications = yield* Effect.acquireRelease(PubSub.sliding<Notification>(256), PubSub.shutdown)
 
   const session = yield* Effect.gen(function* () {
-    wire = yield* Effect.mapError(openWire(server, config), (cause) =>
+    wire = yield* Effect.mapError(openWire(server, config, wheel), (cause) =>
       failed(scrub(cause instanceof Error ? cause.message : String(cause)))
     )
     phase = "Handshake"

@@ -197,7 +197,10 @@ export class AuthRequired extends Schema.TaggedError<AuthRequired>("@scoped-mcp/
   status: Schema.Finite,
   challenge: Schema.optional(Schema.String)
 }) {
-  readonly delivery: Delivery = "NotSent"
+  /** With 401 the request was not looked at; with 403 it was. */
+  get delivery(): Delivery {
+    return this.status === 401 ? "NotSent" : "Answered"
+  }
   override get message() {
     return `"${this.server}" refused the request with HTTP ${this.status}; set or renew its Authorization header.`
   }

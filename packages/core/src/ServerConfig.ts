@@ -48,6 +48,8 @@ export interface Stdio {
 export interface Http {
   readonly _tag: "Http"
   readonly url: Redacted.Redacted<string>
+  /** The address was given as a secret: its path is one, too. */
+  readonly secretUrl: boolean
   readonly headers: Readonly<Record<string, Redacted.Redacted<string>>>
   readonly disabled: string | undefined
   readonly limits: Limits.ResolvedLimits
@@ -87,8 +89,16 @@ export interface HttpOptions extends Limits.ServerLimits {
 const redact = (secret: Secret): Redacted.Redacted<string> =>
   typeof secret === "string" ? Redacted.make(secret) : secret
 
-const redactAll = (secrets: Readonly<Record<string, Secret>> | undefined) =>
-  Object.fromEntries(Object.entries(secrets ?? {}).map(([name, secret]) => [name, redact(secret)]))
+const redactAll = (
+  secrets: Readonly<Record<string, Secret>> | undefined,
+  change: (text: string) => string = (text) => text
+) =>
+  Object.fromEntries(
+    Object.entries(secrets ?? {}).map(([name, secret]) => [name, Redacted.make(change(Redacted.value(redact(secret))))])
+  )
+
+/** A token read from a file ends with a newline more often than not, and no header can hold one. */
+const trimmed = (text: string): string => text.trim()
 
 /**
  * A server started as a process.
@@ -125,7 +135,8 @@ export const http = (options: HttpOptions): Http => {
   return {
     _tag: "Http",
     url,
-    headers: redactAll(options.headers),
+    secretUrl: Redacted.isRedacted(options.url),
+    headers: redactAll(options.headers, trimmed),
     disabled: options.disabled,
     limits: Limits.resolve(options)
   }
@@ -143,7 +154,7 @@ export const target = (config: ServerConfig): string => {
     case "Http": {
       if (!URL.canParse(Redacted.value(config.url))) return "<no address>"
       const url = new URL(Redacted.value(config.url))
-      return `${url.origin}${url.pathname}`
+      return config.secretUrl ? url.origin : `${url.origin}${url.pathname}`
     }
   }
 }
@@ -161,18 +172,20 @@ export const secrets = (config: ServerConfig): ReadonlyArray<string> => {
           ...Object.values(config.env).map(Redacted.value),
           ...config.args.filter((arg) => typeof arg !== "string").map(Redacted.value)
         ]
-      : [...Object.values(config.headers).map(Redacted.value), ...urlSecrets(Redacted.value(config.url))]
+      : [...Object.values(config.headers).map(Redacted.value), ...urlSecrets(config)]
   // A header such as "Bearer abc" is echoed without its scheme more often than with it.
   const parts = found.flatMap((secret) => [secret, ...secret.split(/\s+/).slice(1)])
   return [...new Set(parts)].filter((secret) => secret.length >= 6)
 }
 
-const urlSecrets = (text: string): ReadonlyArray<string> => {
+const urlSecrets = (config: Http): ReadonlyArray<string> => {
+  const text = Redacted.value(config.url)
   if (!URL.canParse(text)) return []
   const url = new URL(text)
   return [
     ...url.searchParams.values(),
     url.search.slice(1),
+    ...(config.secretUrl ? url.pathname.split("/") : []),
     ...[url.password, url.username].flatMap((part) => [part, decoded(part)])
   ]
 }

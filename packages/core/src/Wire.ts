@@ -29,8 +29,10 @@ export interface RequestFrame {
 export interface PostListener {
   /** From here on the server may have read it. */
   readonly onHanded: () => void
-  /** It will not be answered. */
+  /** It will not be answered. Without effect once it is settled. */
   readonly onFailure: (reason: Reason) => void
+  /** It has been answered, or nobody waits for it any more. */
+  readonly isSettled: () => boolean
 }
 
 /**

@@ -571,18 +571,20 @@ describe("verbs", () => {
     })
   )
 
-  it.effect("a retired connection is closed at the ceiling of a call, whatever runs on it", () =>
+  it.effect("a retired connection stays for those who use it, however long that takes", () =>
     Effect.gen(function* () {
       const peer = new ScriptedPeer()
       const pool = yield* make({ memory: peer.source({ callTimeout: "90 seconds" }) })
       yield* Effect.scoped(
         Effect.gen(function* () {
-          yield* pool.get(server)
+          const lease = yield* pool.get(server)
           yield* pool.evict(server)
-          yield* TestClock.adjust("90 seconds")
-          yield* peer.until(() => peer.open.length === 0)
+          yield* TestClock.adjust("10 minutes")
+          yield* lease.callTool({ tool: "echo" })
+          assert.lengthOf(peer.open, 1)
         })
       )
+      yield* peer.until(() => peer.open.length === 0)
       yield* pool.callTool(echo)
       assert.deepInclude((yield* pool.stats).servers[0]!, { running: 0, leases: 0, status: "Ready" })
     })

@@ -81,6 +81,7 @@ export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Retur
       runFork(Effect.logWarning("No guard could be started; a killed host would leave its servers", error))
     })
     child.once("exit", () => {
+      child.stdin.destroy()
       if (current !== child) return
       current = undefined
       if (restarts++ < maxRestarts) {

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { HttpDispatcher } from "@scoped-mcp/core"
+import * as HttpDispatcher from "@scoped-mcp/core/HttpDispatcher"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent, fetch } from "undici"

@@ -9,7 +9,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { existsSync } from "node:fs"
-import { ProcessOwner, type ServerConfig } from "@scoped-mcp/core"
+import * as ProcessOwner from "@scoped-mcp/core/ProcessOwner"
+import type * as ServerConfig from "@scoped-mcp/core/ServerConfig"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -89,7 +90,6 @@ const listen = (child: ChildProcessWithoutNullStreams, listener: ProcessOwner.Pr
   let told = false
   child.stdout.on("data", listener.onStdout)
   child.stderr.on("data", listener.onStderr)
-  child.stdin.on("drain", listener.onDrain)
   // A write to a process that has ended; its end is reported by `exit`.
   child.stdin.on("error", () => {})
   child.once("exit", (code, signal) => {
@@ -105,18 +105,27 @@ const listen = (child: ChildProcessWithoutNullStreams, listener: ProcessOwner.Pr
 }
 
 /** Joins what is written in one turn of the event loop, so that many small messages cost one system call. */
-const writer = (child: ChildProcessWithoutNullStreams) => {
-  let corked = false
-  return (text: string): boolean => {
-    if (!corked) {
-      corked = true
-      child.stdin.cork()
-      process.nextTick(() => {
-        corked = false
-        child.stdin.uncork()
-      })
+const writer = ({ stdin }: ChildProcessWithoutNullStreams, onDrain: () => void) => {
+  let joined = ""
+  let full = false
+  const flush = () => {
+    const text = joined
+    joined = ""
+    // Where the pipe took all at once there is no `drain` to come.
+    if (stdin.write(text) && full) {
+      full = false
+      onDrain()
     }
-    return child.stdin.write(text)
+  }
+  stdin.on("drain", () => {
+    full = false
+    onDrain()
+  })
+  return (text: string): boolean => {
+    if (joined === "") process.nextTick(flush)
+    joined += text
+    full ||= stdin.writableLength + joined.length >= stdin.writableHighWaterMark
+    return !full
   }
 }
 
@@ -142,7 +151,10 @@ const start = (
         detached: true,
         windowsHide: true
       })
-      child.once("error", (error) => resume(Effect.fail(spawnFailed(command, error))))
+      child.once("error", (error) => {
+        for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy()
+        resume(Effect.fail(spawnFailed(command, error)))
+      })
       if (child.pid === undefined) return
       // In the same turn, so that an exit of ours between the two finds it.
       const tree = own(child.pid)
@@ -208,10 +220,11 @@ export const make = Effect.gen(function* () {
   const live = new Set<Tree.Tree>()
   const guard = yield* Guard.make(owner)
   let table: { readonly at: number; readonly entries: ReadonlyArray<ProcessTable.ProcessEntry> } | undefined
-  // Shared by servers that close together. An old table can only show more alive than there are.
-  const readTable = () => {
+  // Shared by servers that close together. A table read after a server was started can only show more of it than there is.
+  const readTable = (since: number) => {
     const now = performance.now()
-    if (table === undefined || now - table.at > 5) table = { at: now, entries: ProcessTable.readAll() }
+    if (table === undefined || table.at < since || now - table.at > 5)
+      table = { at: now, entries: ProcessTable.readAll() }
     return table.entries
   }
 
@@ -264,7 +277,7 @@ export const make = Effect.gen(function* () {
       }),
       ({ stop }) => stop
     )
-    return { pid: child.pid!, write: writer(child), stop }
+    return { pid: child.pid!, write: writer(child, listener.onDrain), stop }
   })
 
   return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned })

@@ -29,7 +29,7 @@ const call = { method: "tools/call", times: 1 }
 const table: ReadonlyArray<Expected> = [
   { fault: Fault.refuse(401, { times: 1 }), outcomes: ["AuthRequired NotSent", "ok"], runs: 1, sessions: 1 },
   { fault: Fault.refuse(401, call), outcomes: ["AuthRequired NotSent", "ok"], runs: 1, sessions: 1 },
-  { fault: Fault.refuse(403, call), outcomes: ["AuthRequired NotSent", "ok"], runs: 1, sessions: 1 },
+  { fault: Fault.refuse(403, call), outcomes: ["AuthRequired Answered", "ok"], runs: 1, sessions: 1 },
   {
     fault: Fault.refuse(429, { ...call, retryAfter: "2 seconds" }),
     outcomes: ["ProtocolError NotSent", "ok"],

@@ -20,7 +20,10 @@ export interface Limits {
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 interface Waiter {
-  readonly grant: () => void
+  /** It has a place, whether it knows already or not. */
+  granted: boolean
+  readonly resume: () => void
+  readonly fail: (error: McpError) => void
 }
 
 export interface Admission {
@@ -35,10 +38,13 @@ export interface Admission {
   readonly take: (server: string, limit: number, restore: Restore) => Effect.Effect<void, McpError>
   /** Gives a place back, to the first who waits. */
   readonly leave: () => void
+  /** Fails all who wait. */
+  readonly refuseAll: (error: McpError) => void
 }
 
 export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => {
   const waiters = new Set<Waiter>()
+  const granted: Array<Waiter> = []
   let running = 0
 
   const tryTake = () => {
@@ -47,7 +53,8 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
     return true
   }
 
-  // A place is handed over without becoming free in between, so that nobody can overtake.
+  // A place is handed over without becoming free in between, so that nobody can overtake. Those who get one while another
+  // is told are told after it: a thousand who fail one after the other would else do so on one stack.
   const leave = () => {
     const [first] = waiters
     if (first === undefined) {
@@ -55,31 +62,35 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
       return
     }
     waiters.delete(first)
-    first.grant()
+    first.granted = true
+    granted.push(first)
+    if (granted.length > 1) return
+    for (const waiter of granted) waiter.resume()
+    granted.length = 0
   }
 
   const wait = (server: string, limit: number): Effect.Effect<void, McpError> =>
     Effect.callback((resume) => {
-      let granted = false
       const waiter: Waiter = {
-        grant: () => {
-          granted = true
+        granted: false,
+        resume: () => {
           disarm()
-          // In a turn of its own: a thousand who fail one after the other would else do so on one stack.
           resume(
-            Effect.andThen(
-              Effect.yieldNow,
-              Effect.sync(() => {
-                granted = false
-              })
-            )
+            Effect.sync(() => {
+              waiter.granted = false
+            })
           )
+        },
+        fail: (error) => {
+          disarm()
+          resume(error)
         }
       }
       const disarm = wheel.after(limit, {
         expire: () => {
-          waiters.delete(waiter)
-          resume(new McpError({ reason: new AcquireTimeout({ server, waited: limits.acquireTimeout }) }))
+          if (waiters.delete(waiter)) {
+            resume(new McpError({ reason: new AcquireTimeout({ server, waited: limits.acquireTimeout }) }))
+          }
         }
       })
       waiters.add(waiter)
@@ -87,7 +98,7 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
         disarm()
         waiters.delete(waiter)
         // Interrupted after the place was handed over and before it was used: it goes to the next.
-        if (granted) leave()
+        if (waiter.granted) leave()
       })
     })
 
@@ -96,6 +107,11 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
     waiting: () => waiters.size,
     tryTake,
     leave,
+    refuseAll: (error) => {
+      const all = [...waiters]
+      waiters.clear()
+      for (const waiter of all) waiter.fail(error)
+    },
     take: (server, limit, restore) =>
       Effect.suspend(() => {
         if (tryTake()) return Effect.void

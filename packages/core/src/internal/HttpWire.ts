@@ -7,6 +7,7 @@
 import type { JSONRPCMessage } from "@modelcontextprotocol/client"
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import * as Redacted from "effect/Redacted"
@@ -25,15 +26,20 @@ import {
 import * as ServerConfig from "../ServerConfig.ts"
 import { cancelled, type RequestFrame, type Wire } from "../Wire.ts"
 import { concat, decode } from "./bytes.ts"
+import type { DeadlineWheelService } from "./DeadlineWheel.ts"
 import { parseFrame } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as Redaction from "./redaction.ts"
 
 const sessionExpired = "its session has expired"
 
+/** Longest time that the notice of a cancellation may take. */
+const noticeTimeout = Duration.seconds(2)
+
 export const make = Effect.fnUntraced(function* (
   server: string,
-  config: ServerConfig.Http
+  config: ServerConfig.Http,
+  wheel: DeadlineWheelService
 ): Effect.fn.Return<Wire, never, HttpDispatcher | Scope.Scope> {
   const dispatcher = yield* HttpDispatcher
   const scrub = Redaction.make(ServerConfig.secrets(config))
@@ -122,7 +128,16 @@ export const make = Effect.fnUntraced(function* (
     let events: ((text: string) => void) | undefined
     const decoder = new TextDecoder()
 
-    const abort = dispatcher.dispatch(
+    // Before the dispatch, which may fail at once.
+    let abort = () => {}
+    const stop = () => {
+      running.delete(stop)
+      abort()
+    }
+    running.add(stop)
+    // Whether a silent server has read it nobody knows; only a failure that says so was not sent.
+    listener.onHanded()
+    abort = dispatcher.dispatch(
       { method: "POST", url, headers: headers(), body },
       {
         onResponse: (status, header) => {
@@ -174,8 +189,9 @@ export const make = Effect.fnUntraced(function* (
           if (settled) return
           if (events === undefined) deliver(decode(concat(parts)))
           parts = []
-          // Without effect when the answer has come; else nobody will ever answer.
-          listener.onFailure(unanswered("the answer ended before the result", "OutcomeUnknown"))
+          // Nobody else will answer it.
+          if (!listener.isSettled())
+            listener.onFailure(unanswered("the answer ended before the result", "OutcomeUnknown"))
         },
         onFailure: (failure) => {
           running.delete(stop)
@@ -183,29 +199,24 @@ export const make = Effect.fnUntraced(function* (
         }
       }
     )
-    const stop = () => {
-      running.delete(stop)
-      abort()
-    }
-    running.add(stop)
-    // Whether a silent server has read it nobody knows; only a failure that says so was not sent.
-    listener.onHanded()
-
     return (why) => {
       settled = true
       stop()
       if (line.isClosed()) return
-      // Nobody waits for the answer to a notice of cancellation; its own failure changes nothing for the caller.
-      const notice = dispatcher.dispatch(
+      // Nobody waits for the answer to a notice of cancellation, and its own failure changes nothing for the caller; but a
+      // server whose calls are given up is one that may not answer this either.
+      let abortNotice = () => {}
+      const endNotice = () => {
+        disarm()
+        running.delete(endNotice)
+        abortNotice()
+      }
+      const disarm = wheel.after(Duration.toMillis(noticeTimeout), { expire: endNotice })
+      running.add(endNotice)
+      abortNotice = dispatcher.dispatch(
         { method: "POST", url, headers: headers(), body: JSON.stringify(cancelled(frame.id, why)) },
-        {
-          onResponse: () => {},
-          onData: () => {},
-          onEnd: () => running.delete(notice),
-          onFailure: () => running.delete(notice)
-        }
+        { onResponse: () => {}, onData: () => {}, onEnd: endNotice, onFailure: endNotice }
       )
-      running.add(notice)
     }
   }
 
@@ -213,7 +224,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       end("it was closed by us")
       yield* Effect.tryPromise(() => transport.terminateSession()).pipe(
-        Effect.timeoutOption(sessionDeleteTimeout),
+        Effect.timeoutOption(Duration.min(sessionDeleteTimeout, config.limits.closeTimeout)),
         // A server that refuses or ignores the DELETE ends the session by its own timeout; the close goes on.
         Effect.catch((error) => Effect.logDebug(`"${server}" did not end the session: ${scrub(String(error.cause))}`)),
         Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())

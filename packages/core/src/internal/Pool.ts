@@ -77,6 +77,7 @@ export const make = Effect.fnUntraced(function* (
       wheel
     ),
     acquireTimeout,
+    closeTimeout,
     run,
     emit,
     catalogChanged: (server) => {
@@ -129,7 +130,7 @@ export const make = Effect.fnUntraced(function* (
     const { reason } = error
     const suspect =
       (reason._tag === "ProtocolError" && reason.code === -32602) ||
-      (reason._tag === "ToolError" && reason.text.includes("-32602"))
+      (reason._tag === "ToolError" && reason.text.startsWith("MCP error -32602"))
     if (!suspect) return error
     return Effect.matchEffect(slot.catalog, {
       onFailure: () => error,
@@ -171,6 +172,7 @@ export const make = Effect.fnUntraced(function* (
       state = to
       const startedAt = realTime.monotonicTimeNanosUnsafe()
       yield* Effect.logInfo("Closing all MCP connections")
+      shared.gate.refuseAll(closedError("*"))
       const ended = Effect.forEach([...slots.values(), ...discarded], (slot) => slot.shutDown(to), {
         concurrency: "unbounded"
       })
@@ -212,7 +214,6 @@ export const make = Effect.fnUntraced(function* (
 
   /** Takes a slot out of use: its running calls end on its connection, which is released with the last of them. */
   const discard = (slot: ServerSlot.ServerSlot) => {
-    slots.delete(slot.name)
     discarded.add(slot)
     if (slot.knownCatalog() !== undefined) shared.catalogChanged(slot.name)
     run(
@@ -228,6 +229,7 @@ export const make = Effect.fnUntraced(function* (
       const slot = slots.get(server)
       if (slot === undefined) return false
       emit({ _tag: "RegistrationChanged", server, change: "Removed" })
+      slots.delete(server)
       discard(slot)
       return true
     })
@@ -238,8 +240,9 @@ export const make = Effect.fnUntraced(function* (
       Effect.sync(() => {
         const before = slots.get(server)
         emit({ _tag: "RegistrationChanged", server, change: before === undefined ? "Registered" : "Replaced" })
-        if (before !== undefined) discard(before)
+        // In this order: those who wait for the old one are sent on to the new one.
         add(server, source)
+        if (before !== undefined) discard(before)
       })
     )
 
@@ -294,7 +297,7 @@ export const make = Effect.fnUntraced(function* (
     reload: (servers) =>
       Effect.gen(function* () {
         yield* refuseIfClosed("*")
-        for (const server of slots.keys()) if (!(server in servers)) yield* remove(server)
+        for (const server of slots.keys()) if (!Object.hasOwn(servers, server)) yield* remove(server)
         for (const [server, source] of Object.entries(servers)) {
           const before = slots.get(server)
           if (before === undefined || !isSame(before.source, source)) yield* replace(server, source)

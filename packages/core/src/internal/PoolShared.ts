@@ -15,6 +15,7 @@ export interface PoolShared {
   readonly wheel: DeadlineWheelService
   readonly gate: Admission
   readonly acquireTimeout: Duration.Duration
+  readonly closeTimeout: Duration.Duration
   /** Runs in the pool's context; the pool's scope ends it. */
   readonly run: <A>(effect: Effect.Effect<A, never, Platform>) => Fiber.Fiber<A>
   readonly emit: (event: PoolEvent) => void

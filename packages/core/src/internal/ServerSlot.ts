@@ -29,6 +29,7 @@ import * as CallTally from "./CallTally.ts"
 import { ConnectReport } from "./ConnectReport.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
 import type { PoolShared } from "./PoolShared.ts"
+import * as Redaction from "./redaction.ts"
 
 interface Live {
   readonly connection: McpConnection.Connection
@@ -87,7 +88,9 @@ const listChanged = new Set([
 ])
 
 const targetOf = (source: Server): string =>
-  source._tag === "Stdio" || source._tag === "Http" ? ServerConfig.target(source) : source.identity
+  source._tag === "Stdio" || source._tag === "Http"
+    ? Redaction.make(ServerConfig.secrets(source))(ServerConfig.target(source))
+    : source.identity
 
 const layerOf = (name: string, source: Server) =>
   source._tag === "FromLayer" ? source.layer : McpConnection.layer(source, { server: name })
@@ -100,7 +103,8 @@ const sendAgain = (error: McpError): boolean =>
   error.delivery === "NotSent" && (error.reason._tag === "ConnectionLost" || error.reason._tag === "SessionExpired")
 
 export const make = (pool: PoolShared, name: string, source: Server): ServerSlot => {
-  const { limits } = source
+  // A server may take less time to close than the pool has, never more: nothing may outlive the pool's own limit.
+  const limits = { ...source.limits, closeTimeout: Duration.min(source.limits.closeTimeout, pool.closeTimeout) }
   const admission = Admission.make({ scope: "Server", acquireTimeout: pool.acquireTimeout, ...limits }, pool.wheel)
   const tally = CallTally.make()
   const releasing = new Set<Fiber.Fiber<boolean>>()
@@ -188,7 +192,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     track(releasing, fiber)
   }
 
-  /** No new calls on it; it closes with its last user, or at the ceiling of a call. */
+  /** No new calls on it; it closes with its last user. Each call has its own limit, and a lease its scope. */
   const retire = (it: Live): void => {
     if (current === it) {
       current = undefined
@@ -197,7 +201,6 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     if (it.retired) return
     it.retired = true
     if (it.users === 0) release(it)
-    else pool.wheel.after(Duration.toMillis(limits.callTimeout), { expire: () => release(it) })
   }
 
   const armIdle = (it: Live) => {
@@ -219,6 +222,16 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     if (--it.users > 0) return
     if (it.retired) release(it)
     else armIdle(it)
+  }
+
+  /** A request could not be sent on it. Others may still be answered: it closes with the last of them. */
+  const abandon = (it: Live, error: McpError) => {
+    if (current !== it) return
+    lost++
+    it.lost = true
+    retire(it)
+    lastError = error
+    move("Recovering", error)
   }
 
   const onLost = (it: Live, error: McpError) => {
@@ -294,12 +307,12 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   }
 
   /**
-   * Our own connections keep `connectTimeout` themselves; a layer of the user's may know none. It is reported without a
-   * wait for the build to end, which may take its time even then.
+   * Our own connections keep `connectTimeout` themselves, and say more; a layer or transport of the user's may know none, or
+   * not let itself be interrupted. It is reported without a wait for the build to end, which may take its time even then.
    */
   const limitBuild = (mine: Attempt, fiber: Fiber.Fiber<unknown, unknown>): (() => void) => {
-    if (source._tag !== "FromLayer") return () => {}
-    return pool.wheel.after(Duration.toMillis(limits.connectTimeout), {
+    const grace = source._tag === "FromLayer" ? 0 : 250
+    return pool.wheel.after(Duration.toMillis(limits.connectTimeout) + grace, {
       expire: () => {
         onFailed(buildFailed(`not built within ${Duration.format(limits.connectTimeout)} (connectTimeout)`), mine)
         fiber.interruptUnsafe()
@@ -310,9 +323,13 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   /** `before` is what earlier connections still do; it ends first, so that a server never runs twice. */
   const connect = (mine: Attempt, before: ReadonlyArray<Fiber.Fiber<unknown>>) =>
     Effect.gen(function* () {
-      yield* Effect.forEach(before, Fiber.await, { discard: true })
+      // Ours end within their limit; a layer of the user's whose release does not is not waited for for ever.
+      yield* Effect.forEach(before, Fiber.await, { discard: true }).pipe(
+        Effect.timeoutOption(Duration.times(limits.closeTimeout, 1.2)),
+        Effect.provideService(Clock.Clock, realTime)
+      )
       const scope = yield* Scope.make()
-      const built = Layer.buildWithScope(Layer.fresh(layerOf(name, source)), scope).pipe(
+      const built = Layer.buildWithScope(Layer.fresh(layerOf(name, { ...source, limits })), scope).pipe(
         Effect.map((context) => Context.get(context, McpConnection.McpConnection)),
         Effect.provideService(DeadlineWheel.DeadlineWheel, pool.wheel),
         Effect.provideService(ConnectReport, {
@@ -431,7 +448,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
           Effect.sync(() => {
             // Who is told first may be this call: the next one must not meet the same connection.
             const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-            if (error !== undefined && sendAgain(error)) onLost(it, error)
+            if (error !== undefined && sendAgain(error)) abandon(it, error)
             giveBack(it)
           })
         )
@@ -559,6 +576,8 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       discarded = true
       ended = "Closed"
       abandonAttempt()
+      admission.refuseAll(closedError())
+      yield* Fiber.interruptAll(building)
       retireCurrent()
       yield* waitUntil(() => lives.size === 0 && building.size === 0 && releasing.size === 0)
     }),
@@ -573,6 +592,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         current = undefined
         disarmIdle()
         abandonAttempt()
+        admission.refuseAll(closedError())
         for (const it of lives) release(it)
         const outcomes = yield* Effect.gen(function* () {
           yield* Fiber.interruptAll(building)

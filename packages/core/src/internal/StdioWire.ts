@@ -24,6 +24,7 @@ const noiseLength = 200
 interface Queued {
   readonly body: string
   readonly handed: () => void
+  readonly dropped: () => void
 }
 
 export const make = Effect.fnUntraced(function* (
@@ -37,6 +38,7 @@ export const make = Effect.fnUntraced(function* (
   let noiseCount = 0
   let exit: ProcessExit | undefined
   let full = false
+  let queuedSize = 0
   const queue = new Set<Queued>()
 
   const line = LineEnd.make(
@@ -53,6 +55,7 @@ export const make = Effect.fnUntraced(function* (
 
   const end = (detail: string) => {
     if (!line.end(detail)) return
+    for (const queued of queue) queued.dropped()
     queue.clear()
     transport.onclose?.()
   }
@@ -62,7 +65,7 @@ export const make = Effect.fnUntraced(function* (
     const frame = parseFrame(text)
     if (frame === undefined) {
       noiseCount++
-      if (noise.length < noiseKept) noise.push(scrub(text.slice(0, noiseLength).trim()))
+      if (noise.length < noiseKept) noise.push(scrub(text).slice(0, noiseLength).trim())
     } else if (!line.receiver().onFrame(frame)) {
       transport.onmessage?.(frame as unknown as JSONRPCMessage)
     }
@@ -90,8 +93,9 @@ export const make = Effect.fnUntraced(function* (
     start: () => Promise.resolve(),
     send: (message) =>
       new Promise((resolve, reject) => {
-        if (line.isClosed()) reject(new Error("the connection is closed"))
-        else send({ body: `${JSON.stringify(message)}\n`, handed: resolve })
+        const dropped = () => reject(new Error("the connection is closed"))
+        if (line.isClosed()) dropped()
+        else send({ body: `${JSON.stringify(message)}\n`, handed: resolve, dropped })
       }),
     close: () => Promise.resolve()
   }
@@ -112,7 +116,7 @@ export const make = Effect.fnUntraced(function* (
         full = false
         for (const queued of queue) {
           if (full) return
-          queue.delete(queued)
+          unqueue(queued)
           write(queued)
         }
       },
@@ -129,16 +133,24 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const send = (queued: Queued) => {
-    if (full) queue.add(queued)
-    else write(queued)
+    if (!full) return write(queued)
+    queue.add(queued)
+    queuedSize += queued.body.length
+    if (queuedSize > config.limits.maxMessageBytes) end("it does not read what it is sent")
+  }
+
+  const unqueue = (queued: Queued): boolean => {
+    if (!queue.delete(queued)) return false
+    queuedSize -= queued.body.length
+    return true
   }
 
   const post: Wire["post"] = (frame, body, listener) => {
-    const queued: Queued = { body: `${body}\n`, handed: listener.onHanded }
+    const queued: Queued = { body: `${body}\n`, handed: listener.onHanded, dropped: () => {} }
     send(queued)
     return (why: string) => {
-      if (queue.delete(queued) || line.isClosed()) return
-      send({ body: `${JSON.stringify(cancelled(frame.id, why))}\n`, handed: () => {} })
+      if (unqueue(queued) || line.isClosed()) return
+      send({ body: `${JSON.stringify(cancelled(frame.id, why))}\n`, handed: () => {}, dropped: () => {} })
     }
   }
 

@@ -56,10 +56,15 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       end("it was closed by us")
       return Effect.tryPromise(() => inner.close()).pipe(
-        Effect.timeoutOption(source.limits.closeTimeout),
-        Effect.catch((error) => Effect.logWarning(`The transport of "${server}" failed to close`, error)),
-        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
-        Effect.as("EndOfInput" as const)
+        Effect.as("EndOfInput" as const),
+        Effect.timeoutOrElse({
+          duration: source.limits.closeTimeout,
+          orElse: () => Effect.succeed("Survived" as const)
+        }),
+        Effect.catch((error) =>
+          Effect.as(Effect.logWarning(`The transport of "${server}" failed to close`, error), "Survived" as const)
+        ),
+        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
       )
     }).pipe(Effect.uninterruptible)
   )

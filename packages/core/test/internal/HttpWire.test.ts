@@ -98,7 +98,7 @@ describe("HttpWire", () => {
       { "www-authenticate": `Bearer realm="${canary}"` },
       { _tag: "AuthRequired", status: 401, delivery: "NotSent" }
     ],
-    "403": [403, {}, { _tag: "AuthRequired", status: 403, delivery: "NotSent" }],
+    "403": [403, {}, { _tag: "AuthRequired", status: 403, delivery: "Answered" }],
     "429 with Retry-After": [429, { "retry-after": "3" }, { _tag: "ProtocolError", delivery: "NotSent" }],
     "503 with Retry-After": [503, { "retry-after": "3" }, { _tag: "ProtocolError", delivery: "NotSent" }],
     "503 without": [503, {}, { _tag: "ProtocolError", detail: "HTTP 503", delivery: "Answered" }],

@@ -29,14 +29,18 @@ const kill = (pid: number, signal: NodeJS.Signals | 0): boolean => {
   }
 }
 
-/** `mark` is one entry of the list in {@link markName}; `table` reads the system's processes. */
+/**
+ * `mark` is one entry of the list in {@link markName}. `table` gives the system's processes, read no earlier than the time
+ * it is given: an older table does not know what was started since.
+ */
 export const make = (
   leader: number,
   mark: string,
-  table: () => ReadonlyArray<ProcessTable.ProcessEntry> = ProcessTable.readAll
+  table: (since: number) => ReadonlyArray<ProcessTable.ProcessEntry> = ProcessTable.readAll
 ): Tree => {
   const members = new Set<string>()
   const strangers = new Set<string>()
+  const madeAt = performance.now()
   let leading = true
   let strays = false
 
@@ -81,9 +85,9 @@ export const make = (
   }
 
   return {
-    alive: () => aliveIn(table()),
+    alive: () => aliveIn(table(madeAt)),
     signal: (signal) => {
-      const all = table()
+      const all = table(madeAt)
       const left = aliveIn(all)
       if (groupIsOurs(all)) kill(-leader, signal)
       for (const entry of left) if (entry.group !== leader) kill(entry.pid, signal)
