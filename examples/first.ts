@@ -1,6 +1,6 @@
 import { McpPool, ServerConfig } from "@scoped-mcp/core"
 import { McpNode, runMain } from "@scoped-mcp/node"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 
 const Servers = McpPool.layer({
   servers: { files: ServerConfig.stdio({ command: "npx", args: ["mcp-server-filesystem", "."] }) }
@@ -12,4 +12,4 @@ export const program = Effect.gen(function* () {
   yield* Effect.log(result.text)
 })
 
-runMain(program.pipe(Effect.provide(Servers), Effect.provide(McpNode.layer)))
+runMain(program.pipe(Effect.provide(Layer.provide(Servers, McpNode.layer))))

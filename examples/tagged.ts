@@ -14,4 +14,6 @@ export const program = Effect.gen(function* () {
   yield* Effect.log(text, licence.text.slice(0, 11))
 })
 
-runMain(program.pipe(Effect.provide(Layer.merge(Everything.layer, Files.layer)), Effect.provide(McpNode.layer)))
+const Servers = Layer.provide(Layer.merge(Everything.layer, Files.layer), McpNode.layer)
+
+runMain(program.pipe(Effect.provide(Servers)))

@@ -202,6 +202,24 @@ describe("McpConnection", () => {
     })
   )
 
+  it.effect("lets a call die of its own progress handler, and no other with it", () =>
+    Effect.gen(function* () {
+      const work: Tool = (call) => {
+        call.progress(1)
+        call.text("done")
+      }
+      const peer = new ScriptedPeer({ tools: { work } })
+      const connection = yield* open(peer)
+      const onProgress = () => {
+        throw new Error("a mistake of the caller")
+      }
+      const exit = yield* Effect.exit(connection.callTool({ tool: "work", onProgress }))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.strictEqual((yield* connection.callTool({ tool: "work" })).text, "done")
+      assert.lengthOf(peer.sent("notifications/cancelled"), 1)
+    })
+  )
+
   it.effect("keeps calls apart, whatever the order of their answers", () =>
     Effect.gen(function* () {
       const held: Array<() => void> = []

@@ -212,6 +212,18 @@ describe("stop", () => {
     })
   )
 
+  it.effect("refuses a call that waits for a place which another scope holds", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const peer = new ScriptedPeer()
+      const pool = yield* Scope.provide(make({ a: peer.source({ maxConcurrency: 1 }) }), scope)
+      yield* pool.get("a")
+      const waiting = yield* start(pool.callTool({ server: "a", tool: "echo" }))
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(failure(yield* Fiber.join(waiting))._tag, "PoolClosed")
+    })
+  )
+
   it.effect("tells thousands of waiting calls one after the other, and loses no place", () =>
     Effect.gen(function* () {
       const peer = new ScriptedPeer()

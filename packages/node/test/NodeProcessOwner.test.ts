@@ -282,6 +282,21 @@ layer(NodeProcessOwner.layer, { excludeTestServices: true })("NodeProcessOwner",
     })
   )
 
+  it.effect("ends what was started while another was ending", () =>
+    Effect.gen(function* () {
+      const tag = makeTag()
+      const sleeper = { ...command({ tag, stopTimeout: "400 millis" }), command: "sleep", args: ["987"] }
+      for (let turn = 0; turn < 8; turn++) {
+        const first = yield* spawn(sleeper)
+        const ending = yield* Effect.forkChild(first.stop, { startImmediately: true })
+        const second = yield* spawn(sleeper)
+        assert.strictEqual(yield* second.stop, "Terminate")
+        yield* Fiber.join(ending)
+      }
+      assert.deepStrictEqual(yield* alive(tag), [])
+    })
+  )
+
   it.effect("answers false when the pipe is full, tells when it takes more, and loses nothing", () =>
     Effect.gen(function* () {
       const server = yield* spawnServer({ manners: ["raw"], tag: makeTag() })

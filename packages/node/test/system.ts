@@ -8,7 +8,7 @@ import { Clock, Deferred, Duration, Effect, Schedule } from "effect"
 
 export const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 
-export const realTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+const realTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
 
 export interface Seen {
   readonly pid: number

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { McpConnection, McpPool, ServerConfig } from "@scoped-mcp/core"
+import { McpConnection, McpPool, type ServerConfig } from "@scoped-mcp/core"
 import { McpNode } from "@scoped-mcp/node"
 import { Journal, LeakCheck, ScriptedServer } from "@scoped-mcp/testing"
 import { Effect, type Fiber, Logger, Scheduler } from "effect"

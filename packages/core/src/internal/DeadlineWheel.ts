@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 
 /** One deadline; `expire` is called once, at or after its time, unless it was cancelled. */
-export interface Deadline {
+interface Deadline {
   readonly expire: () => void
 }
 

@@ -115,6 +115,19 @@ describe("StdioWire", () => {
     )
   )
 
+  it.effect("ends a connection that asks without reading the answers, before they fill the memory", () =>
+    withChild(
+      (connection, child) =>
+        Effect.gen(function* () {
+          child.full = true
+          yield* call(connection, "first")
+          for (let id = 0; id < 2_000; id++) child.stdout(`{"jsonrpc":"2.0","id":"p${id}","method":"ping"}\n`)
+          assert.include((yield* connection.closed).message, "does not read what it is sent")
+        }),
+      { maxMessageBytes: "32 KiB" }
+    )
+  )
+
   describe("a message over the limit", () => {
     const limits = { maxMessageBytes: "32 KiB" } as const
     const large = "x".repeat(64 * 1024)
