@@ -81,6 +81,21 @@ describe("close all connections", () => {
   )
 })
 
+describe("a server that was removed", () => {
+  it.effect("ends with the pool, though a call still runs on it", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const pool = yield* make({ a: peer.source() })
+      const call = yield* start(pool.callTool({ server: "a", tool: "hang" }))
+      yield* peer.until(() => peer.ran("hang") === 1)
+      yield* pool.remove("a")
+      yield* pool.close
+      assert.lengthOf(peer.open, 0)
+      assert.strictEqual(failure(yield* Fiber.join(call))._tag, "ConnectionLost")
+    })
+  )
+})
+
 describe("a second close", () => {
   it.effect("is over only when the first is", () =>
     Effect.gen(function* () {

@@ -715,6 +715,22 @@ describe("catalog", () => {
     })
   )
 
+  it.effect("is read again when it changed while it was being read for the first time", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer({ tools: { one: tools.echo } })
+      const answer = peer.answer.bind(peer)
+      peer.answer = (session, frame) => {
+        if (frame.method === "tools/list") session.notify("notifications/tools/list_changed")
+        answer(session, frame)
+      }
+      const pool = yield* make({ memory: peer.source() })
+      yield* pool.catalogOf(server)
+      peer.answer = answer
+      yield* pool.catalogOf(server)
+      assert.lengthOf(peer.sent("tools/list"), 2)
+    })
+  )
+
   it.effect("is read again when a change could not be read at the time", () =>
     Effect.gen(function* () {
       const peer = new ScriptedPeer({ tools: { one: tools.echo } })

@@ -25,6 +25,7 @@ describe("ServerStatus", () => {
       ["Closed"]
     )
     assert.isFalse(ServerStatus.isLegal("Disabled", "Connecting"))
+    assert.isFalse(ServerStatus.isLegal("Closed", "Connecting"))
   })
 
   it("maps onto the four states that other clients know", () => {

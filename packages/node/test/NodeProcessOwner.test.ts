@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { ProcessOwner } from "@scoped-mcp/core"
-import { NodeProcessOwner } from "@scoped-mcp/node"
+import { NodeProcessOwner, ProcessTable } from "@scoped-mcp/node"
 import { Duration, Effect, Exit, Fiber } from "effect"
 import {
   alive,
@@ -102,6 +102,9 @@ layer(NodeProcessOwner.layer, { excludeTestServices: true })("NodeProcessOwner",
           )
           assert.lengthOf(yield* alive(tag), 20)
           const closed = yield* timed(Effect.forEach(servers, (server) => server.stop, { concurrency: "unbounded" }))
+          // At once: what has only been sent its KILL takes some milliseconds to end.
+          const running = servers.flatMap(({ pid }) => ProcessTable.read(pid) ?? []).filter(({ zombie }) => !zombie)
+          assert.deepStrictEqual(running, [])
           assert.deepStrictEqual(new Set(closed.value), new Set(["Kill"]))
           return closed
         })

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import * as StderrTail from "../../src/internal/StderrTail.ts"
 
@@ -18,6 +20,20 @@ describe("StderrTail", () => {
       assert.isAtMost(tail.text(10).length, 64 * 1024 + 3)
       assert.strictEqual(tail.text(1), "the end")
     }
+  })
+
+  it("holds no more memory in a flood than the end of it takes", () => {
+    setFlagsFromString("--expose_gc")
+    const collect = runInNewContext("gc") as () => void
+    const tail = StderrTail.make()
+    const chunk = new Uint8Array(64 * 1024).fill(0x78)
+    collect()
+    const before = process.memoryUsage().arrayBuffers
+    for (let sent = 0; sent < 1_000; sent++) tail.push(chunk)
+    // What the first finds is given back by the next one.
+    for (let times = 0; times < 3; times++) collect()
+    assert.isBelow(process.memoryUsage().arrayBuffers - before, 8 * 1024 * 1024)
+    assert.lengthOf(tail.text(1), 64 * 1024)
   })
 
   it("keeps its own copy, because chunks are reused", () => {

@@ -1,0 +1,507 @@
+/**
+ * The safeties of the product, each broken in one place. `find` stands exactly once in its file; `projects` and `tests`
+ * are the least that should notice.
+ */
+export interface Mutation {
+  /** The safety, and how it fails then. */
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  readonly projects: ReadonlyArray<string>
+  /** Files of tests, so that a run is short. */
+  readonly tests: ReadonlyArray<string>
+  /** A part of the titles of those that are run; all of the files otherwise. */
+  readonly title?: string | undefined
+}
+
+type Change = readonly [name: string, find: string, replace: string, title?: string]
+
+/** Changes of one file that the same tests should notice. */
+const within = (project: string, file: string, tests: ReadonlyArray<string>, changes: ReadonlyArray<Change>) => {
+  const about = {
+    file: `packages/${project}/src/${file}`,
+    projects: [project],
+    tests: tests.map((test) => `test/${test}.test.ts`)
+  }
+  return changes.map(([name, find, replace, title]): Mutation => ({ ...about, name, find, replace, title }))
+}
+
+export const mutations: ReadonlyArray<Mutation> = [
+  // Processes
+  ...within(
+    "node",
+    "internal/Tree.ts",
+    ["NodeProcessOwner"],
+    [
+      ["processes: the group is not signalled", "if (groupIsOurs(all)) kill(-leader, signal)", "", "with manners"],
+      [
+        "processes: helpers outside the group are not signalled",
+        "if (entry.group !== leader) kill(entry.pid, signal)",
+        ";",
+        "with manners"
+      ],
+      [
+        "processes: descendants are not followed",
+        "ProcessTable.descendants(all, entry.pid)",
+        "[entry]",
+        "with manners"
+      ],
+      ["processes: marks are not looked for", " || marked(entry))", ")", "with manners"]
+    ]
+  ),
+  ...within(
+    "node",
+    "internal/Tree.ts",
+    ["ProcessTable"],
+    [["processes: the number of an ended group is taken for ours", "leading || all.some(", "true || all.some("]]
+  ),
+  ...within(
+    "node",
+    "NodeProcessOwner.ts",
+    ["NodeProcessOwner"],
+    [
+      ["processes: no end of input", "    child.stdin.end()", "    ", "with manners"],
+      ["processes: no TERM", 'tree.signal("SIGTERM")', "", "with manners"],
+      ["processes: no KILL", '() => tree.signal("SIGKILL")', "left", "with manners"],
+      [
+        "processes: nobody waits for the end after KILL",
+        'yield* goneWithin(tree, () => tree.signal("SIGKILL"), Duration.times(limit, 0.35))',
+        'tree.signal("SIGKILL") >= 0',
+        "stubborn servers"
+      ],
+      [
+        "processes: the scope ends nothing",
+        "({ stop }) => stop",
+        "() => Effect.void",
+        "the worst server after success"
+      ],
+      ["processes: what outlives its layer is not killed", "        killAll()\n", "", "layer ends first"],
+      ["processes: no mark in the environment", ', [Tree.markName]: marks.join(",")', "", "with manners"],
+      ["processes: no group of its own", "detached: true", "detached: false", "lived on after"],
+      ["environment: the policy passes everything", 'if (policy === "all") return', "return", "the policy names"],
+      ["environment: `none` passes the minimum", 'if (policy === "none") return {}', "", "the policy names"]
+    ]
+  ),
+  ...within(
+    "node",
+    "NodeProcessOwner.ts",
+    ["runMain"],
+    [["processes: nothing is killed at `process.exit`", 'process.on("exit", killAll)', "", "program ends by"]]
+  ),
+  ...within("node", "NodeProcessOwner.ts", ["Guard"], [["guard: it is not told of groups", "guard.watch(pid)", ""]]),
+  ...within(
+    "node",
+    "Guard.ts",
+    ["Guard"],
+    [
+      [
+        "guard: groups are not ended",
+        'for group in $groups; do kill -s "$1" -- "-$group"',
+        "for group in $groups; do false"
+      ],
+      ["guard: marked processes are not ended", "for process in $(marked); do kill", "for process in; do kill"],
+      ["guard: no KILL", "\nend KILL\n", "\n"],
+      ["guard: an ended group is not forgotten", "tell(`- ${group}`)", ""],
+      ["guard: it ends at the terminal's signals", "trap '' INT TERM HUP", ""],
+      ["guard: another one is not started", "        start()\n      } else", "      } else"],
+      [
+        "guard: another one is not told of the groups",
+        "for (const group of groups) tell(",
+        "for (const group of []) tell("
+      ],
+      ["guard: it outlives the last group", "return groups.size === 0 ? end : Effect.void", "return Effect.void"]
+    ]
+  ),
+  ...within(
+    "node",
+    "runMain.ts",
+    ["runMain"],
+    [
+      ["runMain: a second signal waits as the first", "if (again) process.exit(exitCode)", "", "second signal"],
+      [
+        "runMain: signals that come together count as two",
+        "now - signalledAt > sameSignal",
+        "signalledAt > 0",
+        "come together"
+      ],
+      ["runMain: SIGHUP is not handled", ", SIGHUP: 129 }", " }", "ends everything at"],
+      [
+        "runMain: an uncaught error releases nothing",
+        'process.on("uncaughtException", onError)',
+        "",
+        "program ends by"
+      ],
+      ["runMain: the release has no limit", "setTimeout(() => process.exit(exitCode), shutdownTimeout).unref()", ""]
+    ]
+  ),
+  ...within(
+    "node",
+    "NodeHttpDispatcher.ts",
+    ["NodeHttpDispatcher"],
+    [
+      ["http: sockets outlive the layer", "Effect.promise(() => agent.destroy())", "Effect.void"],
+      ["http: an aborted request goes on", 'abort?.(new Error("aborted"))', ""],
+      [
+        "http: a failed request is always called unsent",
+        'abort === undefined ? "NotSent" : "OutcomeUnknown"',
+        '"NotSent"'
+      ]
+    ]
+  ),
+
+  // Calls
+  ...within(
+    "core",
+    "CallEngine.ts",
+    ["McpConnection"],
+    [
+      ["call: an interruption is not told the server", 'if (leave()) cancel?.("cancelled by the caller")', "leave()"],
+      ["call: a timeout is not told the server", 'cancel?.("timed out")', ""],
+      ["call: progress does not re-arm the idle limit", "          heardAt = wheel.now()", ""],
+      ["call: no ceiling", 'Duration.toMillis(span("timeout", options?.timeout, limits.callTimeout))', "Infinity"],
+      [
+        "call: no idle limit",
+        'Duration.toMillis(span("idleTimeout", options?.idleTimeout, limits.callIdleTimeout))',
+        "Infinity"
+      ],
+      [
+        "call: the loss of the line fails nothing",
+        "for (const call of pending.values()) fail(",
+        "for (const call of []) fail("
+      ],
+      ["call: it is sent on a lost line", "if (closed !== undefined) return", "if (false) return"],
+      ["call: what was handed over is called unsent", '(handed ? "OutcomeUnknown" : "NotSent")', '"NotSent"'],
+      ["call: no limit of bytes", "if (exceeds(body, limits.maxRequestBytes))", "if (false)"],
+      [
+        "call: bytes are counted as characters",
+        " || (text.length * 3 > limit && new TextEncoder().encode(text).length > limit)",
+        ""
+      ],
+      ["secrets: the text of a refusal", "scrub(message)", "message"],
+      ["secrets: the data of a refusal", 'Redaction.deep(scrub)(error["data"])', 'error["data"]']
+    ]
+  ),
+  ...within(
+    "core",
+    "McpConnection.ts",
+    ["McpConnection"],
+    [
+      ["secrets: the text of a tool's error", "text: scrub(result.text)", "text: result.text"],
+      ["secrets: the result of a tool's error", "result: scrubbed(raw)", "result: raw"],
+      ["connection: no connectTimeout", "duration: limits.connectTimeout,", 'duration: "1 day",'],
+      [
+        "connection: a slow reader of notifications costs memory",
+        "PubSub.sliding<Notification>(",
+        "PubSub.sliding<Notification>(100 * "
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/SdkSession.ts",
+    ["McpConnection", "McpPool"],
+    [
+      ["connection: a listing has no limit of items", "all.length <= listing.maxItems", "true"],
+      ["connection: a listing has no limit of pages", "{ listMaxPages: listing.maxPages }", "{ listMaxPages: 1e9 }"],
+      ["connection: a listing has no limit of time", "duration: limits.callTimeout,", 'duration: "1 day",']
+    ]
+  ),
+
+  // Wires
+  ...within(
+    "core",
+    "internal/StdioWire.ts",
+    ["internal/StdioWire", "McpConnection"],
+    [
+      ["stdio: a line that is no message ends the line", "noiseCount++", 'end("noise")'],
+      ["stdio: an answer over the limit that nobody asked for is ignored", "end(`it sent", "void (`it sent"],
+      [
+        "stdio: what waits to be sent has no limit of bytes",
+        "if (queuedSize > config.limits.maxMessageBytes)",
+        "if (false)"
+      ],
+      ["stdio: a full pipe is written to", "if (!full) return write(queued)", "if (true) return write(queued)"],
+      [
+        "stdio: a cancelled call is sent from the queue",
+        "if (unqueue(queued) || line.isClosed()) return",
+        "if (line.isClosed()) return"
+      ],
+      [
+        "secrets: stderr in a lost connection",
+        "stderr: scrub(stderr.text(10)),\n        delivery",
+        "stderr: stderr.text(10),\n        delivery"
+      ],
+      [
+        "secrets: stderr in diagnostics",
+        "stderr: scrub(stderr.text(10)),\n      noiseCount",
+        "stderr: stderr.text(10),\n      noiseCount"
+      ],
+      ["secrets: noise", "noise.push(scrub(", "noise.push(String("]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/LineFramer.ts",
+    ["internal/LineFramer", "internal/StdioWire"],
+    [["stdio: a message has no limit of bytes", "if (size <= limit) return", "return"]]
+  ),
+  ...within(
+    "core",
+    "internal/StderrTail.ts",
+    ["internal/StderrTail"],
+    [["stdio: a flood on stderr is kept", "if (size > 2 * limit || parts.length > 1024) {", "if (false) {"]]
+  ),
+  ...within(
+    "core",
+    "internal/TransportWire.ts",
+    ["internal/TransportWire", "McpConnection"],
+    [
+      ["transport: its scope does not close it", "yield* Effect.addFinalizer(() => stop)", ""],
+      ["transport: its close has no limit", "duration: source.limits.closeTimeout,", 'duration: "1 day",']
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/HttpWire.ts",
+    ["internal/HttpWire"],
+    [
+      ["http: the session is not ended", "transport.terminateSession()", "Promise.resolve()"],
+      [
+        "http: the end of the session has no limit",
+        "Effect.timeoutOption(Duration.min(sessionDeleteTimeout, config.limits.closeTimeout)),",
+        ""
+      ],
+      ["http: its scope does not end the session", "yield* Effect.addFinalizer(() => stop)", ""],
+      [
+        "http: 404 to a call is no end of the session",
+        "if (status === 404 && transport.sessionId !== undefined) return",
+        "if (false) return"
+      ],
+      ["http: 404 to the SDK is no end of the session", "if (response.status === 404 &&", "if (false &&"],
+      ["http: an answer has no limit of bytes", "if (size > config.limits.maxMessageBytes) {", "if (false) {"],
+      [
+        "http: a cancelled call is not told the server",
+        "      if (line.isClosed()) return\n      // Nobody",
+        "      return\n      // Nobody"
+      ],
+      [
+        "http: the stream of a cancelled call goes on",
+        "      settled = true\n      stop()\n",
+        "      settled = true\n"
+      ],
+      ["http: a refused response is read on", "      stop()\n      if (reason._tag", "      if (reason._tag"],
+      ["secrets: the challenge of a server", "scrub(challenge)", "challenge"],
+      ["secrets: the content type of an answer", "scrub(type)", "type"],
+      ["secrets: the failure of a socket", "scrub(failure.detail)", "failure.detail"]
+    ]
+  ),
+
+  // Places
+  ...within(
+    "core",
+    "internal/Admission.ts",
+    ["internal/Admission"],
+    [
+      ["places: the queue has no bound", " || waiters.size >= limits.maxWaiting", ""],
+      ["places: who came last is served first", "const [first] = waiters", "const first = [...waiters].at(-1)"],
+      ["places: one is lost when its wait is interrupted", "if (waiter.granted) leave()", ""],
+      [
+        "places: who was interrupted stays in the queue",
+        "        disarm()\n        waiters.delete(waiter)\n",
+        "        disarm()\n"
+      ],
+      ["places: whose time is over stays in the queue", "if (waiters.delete(waiter)) {", "if (true) {"],
+      ["places: more run than may", "running >= limits.maxConcurrency || ", ""]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/ServerSlot.ts",
+    ["McpPool"],
+    [
+      [
+        "places: an interruption frees none",
+        "            giveBack(it)\n          })",
+        "            if (Exit.isSuccess(exit) || error !== undefined) giveBack(it)\n          })"
+      ],
+      ["places: a failed open keeps the server's", ".pipe(Effect.onError(() => Effect.sync(leavePlace)))", ""],
+      ["places: a second open that fails keeps the pool's", "() => Effect.sync(pool.gate.leave)", "() => Effect.void"],
+      ["places: a lease keeps its own", "                giveBack(it)\n", ""]
+    ]
+  ),
+
+  // A server of a pool
+  ...within(
+    "core",
+    "internal/ServerSlot.ts",
+    ["McpPool", "McpPool.close"],
+    [
+      ["slot: each first user opens a connection", "if (attempt !== undefined) return Deferred.await(attempt)", ""],
+      ["slot: the next attempt does not wait for the teardown", "[...building, ...releasing]", "[]"],
+      ["slot: what may have run is sent again", 'error.delivery === "NotSent" && ', ""],
+      ["slot: what was not sent is not sent again", "Effect.catchIf(once, sendAgain, () => once)", "once"],
+      ["slot: a lost connection is met again", "if (error !== undefined && sendAgain(error)) abandon(it, error)", ""],
+      ["slot: a loss counts twice", "if (it.lost || it.closing) return", ""],
+      ["slot: an idle connection stays open", "if (it !== current || it.users > 0 || keepAlive) return", "return"],
+      ["slot: a call does not re-arm the idle time", "if (it.users++ === 0) disarmIdle()", "it.users++"],
+      ["slot: keepAlive is ignored", "let keepAlive = limits.keepAlive", "let keepAlive = false"],
+      ["slot: warming up does not keep", "      keepAlive = true\n", ""],
+      ["slot: a disabled server is started", "    if (source.disabled !== undefined) {", "    if (false) {"],
+      ["slot: a suspended server is called", "return suspended ? new", "return false ? new"],
+      ["slot: a retired connection is lent", "if (it.retired && !it.lost) return", "if (false) return"],
+      ["slot: a retired connection closes under its calls", "if (it.users === 0) release(it)", "if (true) release(it)"],
+      [
+        "slot: a layer of the user's may build for ever",
+        "const grace = source._tag",
+        "return () => {}\n    const grace = source._tag"
+      ],
+      ["slot: a connection that comes too late is kept", "if (attempt !== mine) return release(it)", ""],
+      ["slot: an attempt goes on after the end", "yield* Fiber.interruptAll(building)\n          return", "return"],
+      [
+        "catalog: a change of lists is ignored",
+        "if (!listChanged.has(notification.method)) return Effect.void",
+        "return Effect.void"
+      ],
+      ["catalog: a list of an ended connection is not stale", "{ ...lists.catalog, stale: true }", "lists.catalog"],
+      ["catalog: a change during the first reading is missed", "listChanges === changesBefore ? it : undefined", "it"]
+    ]
+  ),
+  ...within(
+    "core",
+    "ServerStatus.ts",
+    ["ServerStatus"],
+    [
+      [
+        "status: a server is ready without connecting",
+        'Idle: ["Connecting", "Closing"]',
+        'Idle: ["Connecting", "Closing", "Ready"]'
+      ],
+      [
+        "status: a closed server can connect",
+        'Closed: ["Idle", "Disabled"]',
+        'Closed: ["Idle", "Disabled", "Connecting"]'
+      ]
+    ]
+  ),
+
+  // The pool
+  ...within(
+    "core",
+    "internal/Pool.ts",
+    ["McpPool.close", "McpPool"],
+    [
+      [
+        "pool: servers close one after the other",
+        '(slot) => slot.shutDown(to), {\n        concurrency: "unbounded"',
+        "(slot) => slot.shutDown(to), {\n        concurrency: 1"
+      ],
+      [
+        "pool: the close has no limit",
+        "Effect.timeoutOption(ended, Duration.times(closeTimeout, 1.1))",
+        "Effect.asSome(ended)"
+      ],
+      ["pool: its scope does not close it", "yield* Effect.addFinalizer(() => close)", ""],
+      ["pool: a second close does not wait", 'ending.withPermits(1)(end("Closed"))', 'end("Closed")'],
+      ["pool: removed servers are not closed with it", "[...slots.values(), ...discarded]", "[...slots.values()]"],
+      [
+        "pool: a closed pool takes servers",
+        'Effect.suspend(() => (state === "Closed" ? closedError(server) : Effect.void))',
+        "Effect.void"
+      ],
+      ["pool: a slow reader of events costs memory", "PubSub.sliding<PoolEvent>(", "PubSub.sliding<PoolEvent>(100 * "]
+    ]
+  ),
+
+  // Configuration
+  ...within(
+    "core",
+    "ServerConfig.ts",
+    ["ServerConfig"],
+    [
+      [
+        "secrets: arguments in the name of a server",
+        '(typeof arg === "string" ? arg : "<redacted>")',
+        '(typeof arg === "string" ? arg : Redacted.value(arg))'
+      ],
+      ["secrets: the query in the name of a server", "`${url.origin}${url.pathname}`", "url.href"],
+      ["secrets: a header without its scheme", "[secret, ...secret.split(/\\s+/).slice(1)]", "[secret]"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/redaction.ts",
+    ["internal/redaction"],
+    [
+      ["secrets: one inside another", "b.length - a.length", "a.length - b.length"],
+      ["secrets: names in data", "[scrub(key), walk(inner)]", "[key, walk(inner)]"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/configVariables.ts",
+    ["ConfigFile"],
+    [["secrets: the value of a variable", "secret ? Redacted.make(value) : value", "value"]]
+  ),
+  ...within(
+    "core",
+    "ConfigFile.ts",
+    ["ConfigFile"],
+    [
+      [
+        "secrets: what stands in a broken file",
+        '/ at position \\d+.*$/.exec(String(error))?.[0] ?? ""',
+        "String(error)"
+      ],
+      ["configuration: a file has no limit of bytes", "if (content.length > maxBytes) return", "if (false) return"]
+    ]
+  ),
+
+  // SQL
+  ...within(
+    "sql",
+    "internal/readOnly.ts",
+    ["readOnly"],
+    [
+      ["sql: writing is allowed", "return constants.SQLITE_DENY", "return constants.SQLITE_OK"],
+      ["sql: the file is open for writing", "readOnly: true", "readOnly: false"],
+      ["sql: every function is allowed", 'return functions.has(detail ?? "")', "return true"]
+    ]
+  ),
+  ...within(
+    "sql",
+    "SqliteDatabase.ts",
+    ["SqliteDatabase"],
+    [
+      [
+        "sql: a query has no limit of time",
+        "              duration: timeout,",
+        '              duration: "1 day",',
+        "time limit"
+      ],
+      [
+        "sql: a query that is given up goes on",
+        "Effect.onError(() => Pool.invalidate(pool, process))",
+        "Effect.onError(() => Effect.void)",
+        "killed"
+      ]
+    ]
+  ),
+
+  // The kit
+  ...within(
+    "testing",
+    "internal/leakProbe.ts",
+    ["LeakCheck"],
+    [
+      ["leak check: marks are not looked for", " || carriesMark(pid)", ""],
+      ["leak check: who has left the tree is forgotten", "setInterval(look, lookAround)", ""]
+    ]
+  ),
+  ...within(
+    "testing",
+    "LeakCheck.ts",
+    ["LeakCheck"],
+    [["leak check: it does not wait", "until: (left) => left.length === 0 ||", "until: () => true ||"]]
+  )
+]
