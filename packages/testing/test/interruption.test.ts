@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { McpConnection, McpPool, type ServerConfig } from "@scoped-mcp/core"
+import type { Transport } from "@modelcontextprotocol/client"
+import { McpConnection, McpPool, type ServerConfig, ServerSource } from "@scoped-mcp/core"
 import { McpNode } from "@scoped-mcp/node"
 import { Journal, LeakCheck, ScriptedServer } from "@scoped-mcp/testing"
 import { Effect, type Fiber, Logger, Scheduler } from "effect"
@@ -72,12 +73,66 @@ const connectionProgram = (config: ServerConfig.ServerConfig) =>
     yield* connection.close
   }).pipe(Effect.scoped, Effect.provide(McpNode.layer), quiet, Effect.ignore)
 
+/** The same transport, which tells of every message before and after it is handed on. */
+const stepped = (inner: Transport, step: () => void): Transport => {
+  const outer: Transport = {
+    start: () => {
+      inner.onmessage = (message, extra) => {
+        step()
+        outer.onmessage?.(message, extra)
+        step()
+      }
+      inner.onclose = () => outer.onclose?.()
+      inner.onerror = (error) => outer.onerror?.(error)
+      return inner.start()
+    },
+    send: async (message, options) => {
+      step()
+      await inner.send(message, options)
+      step()
+    },
+    close: () => inner.close()
+  }
+  return outer
+}
+
+/** Interrupts a program `turns` promise jobs after the k-th step of a transport, and tells whether it had as many. */
+const cutAtHop = (k: number, turns: number, source: ServerSource.FromTransport) =>
+  Effect.callback<boolean>((resume) => {
+    let steps = 0
+    const step = () => {
+      if (++steps !== k) return
+      const later = (left: number): void =>
+        left === 0 ? victim.interruptUnsafe() : queueMicrotask(() => later(left - 1))
+      later(turns)
+    }
+    const hopping = ServerSource.fromTransport(
+      source.identity,
+      Effect.map(source.make, (transport) => stepped(transport, step))
+    )
+    const victim = Effect.runFork(Effect.andThen(Effect.yieldNow, poolProgram({ echo: hopping })))
+    victim.addObserver(() => resume(Effect.succeed(steps >= k)))
+  })
+
 describe("interruption at every step of connect, call and close", { timeout: 120_000 }, () => {
   it.live("leaves no session of a server in memory open, through a pool", () =>
     Effect.gen(function* () {
       const { journal, source } = ScriptedServer.inMemory(echo)
       const program = poolProgram({ echo: source })
       assert.isAbove(yield* cutEverywhere("memory, pool", 1, program, noOpenSession(journal)), 300)
+    })
+  )
+
+  it.live("leaves no session open when it comes between two promises of the SDK", () =>
+    Effect.gen(function* () {
+      const { journal, source } = ScriptedServer.inMemory(echo)
+      let points = 0
+      // The SDK goes through a handful of promise jobs for each message.
+      for (const turns of [0, 1, 2, 3, 5, 8]) {
+        for (let k = 1; yield* noOpenSession(journal)(cutAtHop(k, turns, source), k); k++) points++
+      }
+      writeSync(2, `memory, promises of the SDK: interrupted at ${points} points\n`)
+      assert.isAbove(points, 60)
     })
   )
 
