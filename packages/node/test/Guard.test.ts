@@ -62,7 +62,8 @@ describe.concurrent("Guard", { timeout: 60_000 }, () => {
 
   it.live("is replaced when it is killed itself, and the new one does the work", () =>
     Effect.gen(function* () {
-      const { child, said, tag } = yield* host([["ignore-end"]])
+      const { child, said, tag } = yield* host([["ignore-end", "helper:nameless"]])
+      const before = yield* alive(tag)
       const [first] = guards(child.pid!)
       process.kill(first!.pid, "SIGKILL")
       yield* eventually(
@@ -71,7 +72,7 @@ describe.concurrent("Guard", { timeout: 60_000 }, () => {
       )
       assert.include(said(), "The guard of the MCP servers has ended; another one is started")
       child.kill("SIGKILL")
-      yield* eventually(alive(tag), (seen) => seen.length === 0)
+      yield* eventually(alive(tag, before), (seen) => seen.length === 0)
     })
   )
 

@@ -6,7 +6,7 @@ import { promisify } from "node:util"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { ProcessOwner } from "@scoped-mcp/core"
 import { NodeProcessOwner, ProcessTable } from "@scoped-mcp/node"
-import { Duration, Effect, Exit, Fiber } from "effect"
+import { Duration, Effect, Exit, Fiber, Scope } from "effect"
 import {
   alive,
   command,
@@ -101,6 +101,8 @@ layer(NodeProcessOwner.layer, { excludeTestServices: true })("NodeProcessOwner",
             { concurrency: "unbounded" }
           )
           assert.lengthOf(yield* alive(tag), 20)
+          // It keeps the guard, whose end would take so long that nobody could tell whether the servers were waited for.
+          yield* spawnServer({ tag: makeTag() })
           const closed = yield* timed(Effect.forEach(servers, (server) => server.stop, { concurrency: "unbounded" }))
           // At once: what has only been sent its KILL takes some milliseconds to end.
           const running = servers.flatMap(({ pid }) => ProcessTable.read(pid) ?? []).filter(({ zombie }) => !zombie)
@@ -366,16 +368,15 @@ describe("NodeProcessOwner", () => {
   it.live("kills what is still there when its layer ends first", () =>
     Effect.gen(function* () {
       const tag = makeTag()
-      const fiber = yield* Effect.scoped(
-        Effect.gen(function* () {
-          const owner = yield* NodeProcessOwner.make
-          const server = withHelpers(worst, tag).pipe(Effect.provideService(ProcessOwner.ProcessOwner, owner))
-          const fiber = yield* Effect.forkDetach(Effect.scoped(Effect.andThen(server, Effect.never)))
-          yield* eventually(alive(tag), (seen) => seen.length >= 5)
-          return fiber
-        })
-      )
-      yield* eventually(alive(tag), (seen) => seen.length === 0, Duration.millis(500))
+      const scope = yield* Scope.make()
+      const owner = yield* Scope.provide(NodeProcessOwner.make, scope)
+      const server = withHelpers(worst, tag).pipe(Effect.provideService(ProcessOwner.ProcessOwner, owner))
+      const fiber = yield* Effect.forkDetach(Effect.scoped(Effect.andThen(server, Effect.never)))
+      yield* eventually(alive(tag), (seen) => seen.length >= 5)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      // The guard would do it as well, but only after a second.
+      yield* eventually(alive(tag), (seen) => seen.length === 0, Duration.millis(700))
+      yield* Fiber.join(closing)
       assert.isTrue(
         Exit.isFailure(yield* Fiber.await(fiber).pipe((wait) => Effect.andThen(Fiber.interrupt(fiber), wait)))
       )

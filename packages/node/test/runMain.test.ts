@@ -7,7 +7,7 @@ import { alive, eventually, fixture, makeTag } from "./system.ts"
 interface Program {
   readonly run?: "runMain" | "NodeRuntime"
   readonly servers: ReadonlyArray<ReadonlyArray<string>>
-  readonly act?: "wait" | "leave" | "succeed" | "fail" | "exit" | "throw" | "reject"
+  readonly act?: "wait" | "leave" | "succeed" | "fail" | "exit" | "throw" | "reject" | "stuck"
   /** For `leave`: how soon. */
   readonly turns?: number
   readonly closeTimeout?: string
@@ -110,6 +110,15 @@ describe.concurrent("runMain", { timeout: 60_000 }, () => {
       program.child.kill("SIGTERM")
       assert.include([130, 143], yield* end(program, since, 6_500))
       assert.include(program.output.stdout, "All MCP connections closed")
+    })
+  )
+
+  it.live("ends at its limit though a release never does", { timeout: 15_000 }, () =>
+    Effect.gen(function* () {
+      const program = yield* host({ servers: [worst], act: "stuck" })
+      yield* program.said("ready")
+      program.child.kill("SIGTERM")
+      assert.strictEqual(yield* end(program, performance.now(), 6_500), 143)
     })
   )
 
