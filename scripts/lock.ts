@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 interface Entry {
   readonly version?: string
   readonly dev?: boolean
+  readonly optional?: boolean
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
@@ -34,7 +35,7 @@ for (const file of files) {
       if (nested in lock.packages || top in lock.packages || !/^\d/.test(version)) continue
       added++
       const dev = entry.dev === undefined ? {} : { dev: entry.dev }
-      lock.packages[top] = { version, ...dev, ...{ optional: true }, ...platformOf(name) } as Entry
+      lock.packages[top] = { version, ...dev, optional: true, ...platformOf(name) }
     }
   }
   lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -132,7 +132,12 @@ export const mutations: ReadonlyArray<Mutation> = [
         "",
         "program ends by"
       ],
-      ["runMain: the release has no limit", "setTimeout(() => process.exit(exitCode), shutdownTimeout).unref()", ""]
+      [
+        "runMain: the release has no limit",
+        "setTimeout(() => process.exit(exitCode), shutdownTimeout).unref()",
+        "",
+        "a release never does"
+      ]
     ]
   ),
   ...within(

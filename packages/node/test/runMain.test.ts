@@ -113,13 +113,16 @@ describe.concurrent("runMain", { timeout: 60_000 }, () => {
     })
   )
 
-  it.live("ends at its limit though a release never does", { timeout: 15_000 }, () =>
-    Effect.gen(function* () {
-      const program = yield* host({ servers: [worst], act: "stuck" })
-      yield* program.said("ready")
-      program.child.kill("SIGTERM")
-      assert.strictEqual(yield* end(program, performance.now(), 6_500), 143)
-    })
+  it.live(
+    "ends at its limit though a release never does",
+    () =>
+      Effect.gen(function* () {
+        const program = yield* host({ servers: [worst], act: "stuck" })
+        yield* program.said("ready")
+        program.child.kill("SIGTERM")
+        assert.strictEqual(yield* end(program, performance.now(), 6_500), 143)
+      }),
+    15_000
   )
 
   it.live("ends servers that are still in their handshake", () =>
