@@ -68,7 +68,7 @@ export const mutations: ReadonlyArray<Mutation> = [
         "processes: nobody waits for the end after KILL",
         'yield* goneWithin(tree, () => tree.signal("SIGKILL"), Duration.times(limit, 0.35))',
         'tree.signal("SIGKILL") >= 0',
-        "stubborn servers"
+        "waits until"
       ],
       [
         "processes: the scope ends nothing",

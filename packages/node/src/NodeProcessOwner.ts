@@ -109,6 +109,7 @@ const writer = ({ stdin }: ChildProcessWithoutNullStreams, onDrain: () => void) 
   let joined = ""
   let full = false
   const flush = () => {
+    if (joined === "") return
     const text = joined
     joined = ""
     // Where the pipe took all at once there is no `drain` to come.
@@ -121,11 +122,18 @@ const writer = ({ stdin }: ChildProcessWithoutNullStreams, onDrain: () => void) 
     full = false
     onDrain()
   })
-  return (text: string): boolean => {
-    if (joined === "") process.nextTick(flush)
-    joined += text
-    full ||= stdin.writableLength + joined.length >= stdin.writableHighWaterMark
-    return !full
+  return {
+    write: (text: string): boolean => {
+      if (joined === "") process.nextTick(flush)
+      joined += text
+      full ||= stdin.writableLength + joined.length >= stdin.writableHighWaterMark
+      return !full
+    },
+    /** What was written last, a notice of cancellation perhaps, goes out before the input ends. */
+    end: () => {
+      flush()
+      stdin.end()
+    }
   }
 }
 
@@ -191,7 +199,7 @@ const goneWithin = (tree: Tree.Tree, left: () => number, limit: Duration.Duratio
   )
 }
 
-const stopTree = ({ child, tree }: Started, limit: Duration.Duration) =>
+const stopTree = ({ child, tree }: Started, endInput: () => void, limit: Duration.Duration) =>
   Effect.gen(function* () {
     const exited = yield* Deferred.make<void>()
     if (child.exitCode !== null || child.signalCode !== null) yield* Deferred.succeed(exited, undefined)
@@ -200,7 +208,7 @@ const stopTree = ({ child, tree }: Started, limit: Duration.Duration) =>
     // Seen now, a helper stays known when its parent ends and it is handed to process 1.
     if (left() === 0) return "Exited" as const
     const grace = Duration.times(limit, 0.3)
-    child.stdin.end()
+    endInput()
     // The leader's own exit is an event; only its helpers have to be looked for.
     yield* Effect.timeoutOption(Deferred.await(exited), grace)
     if (yield* goneWithin(tree, left, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
@@ -257,13 +265,14 @@ export const make = Effect.gen(function* () {
     listener: ProcessOwner.ProcessListener
   ) {
     const mark = `${owner}.${++started}`
-    const { child, stop } = yield* Effect.acquireRelease(
+    const { child, stop, write } = yield* Effect.acquireRelease(
       Effect.gen(function* () {
         const started = yield* start(command, mark, listener, own(mark))
         const { child, tree } = started
+        const input = writer(child, listener.onDrain)
         const stop = yield* Effect.cached(
           Effect.ensuring(
-            stopTree(started, command.stopTimeout),
+            stopTree(started, input.end, command.stopTimeout),
             Effect.suspend(() => {
               live.delete(tree)
               child.stdin.destroy()
@@ -273,11 +282,11 @@ export const make = Effect.gen(function* () {
             })
           )
         )
-        return { child, stop: Effect.uninterruptible(stop) }
+        return { child, write: input.write, stop: Effect.uninterruptible(stop) }
       }),
       ({ stop }) => stop
     )
-    return { pid: child.pid!, write: writer(child, listener.onDrain), stop }
+    return { pid: child.pid!, write, stop }
   })
 
   return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned })
