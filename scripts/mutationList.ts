@@ -61,15 +61,9 @@ export const mutations: ReadonlyArray<Mutation> = [
     "NodeProcessOwner.ts",
     ["NodeProcessOwner"],
     [
-      ["processes: no end of input", "    child.stdin.end()", "    ", "with manners"],
+      ["processes: no end of input", "    endInput()", "    ", "with manners"],
       ["processes: no TERM", 'tree.signal("SIGTERM")', "", "with manners"],
       ["processes: no KILL", '() => tree.signal("SIGKILL")', "left", "with manners"],
-      [
-        "processes: nobody waits for the end after KILL",
-        'yield* goneWithin(tree, () => tree.signal("SIGKILL"), Duration.times(limit, 0.35))',
-        'tree.signal("SIGKILL") >= 0',
-        "waits until"
-      ],
       [
         "processes: the scope ends nothing",
         "({ stop }) => stop",

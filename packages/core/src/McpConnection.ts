@@ -219,7 +219,8 @@ export const make = Effect.fnUntraced(function* (
     phase = "Handshake"
     return yield* Effect.mapError(
       SdkSession.open(server, wire, limits, scrub, (notification) => {
-        PubSub.publishUnsafe(notifications, notification)
+        // Not `publishUnsafe`, which keeps the oldest and drops the newest, for all readers.
+        Effect.runSync(PubSub.publish(notifications, notification))
       }),
       ({ auth, detail }) => (auth === undefined ? failed(detail) : new McpError({ reason: auth }))
     )

@@ -1,6 +1,6 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { type Limits, McpConnection, type McpError, ServerConfig } from "@scoped-mcp/core"
-import { Cause, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, Layer, Option, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Platform from "./support/platform.ts"
 import { ScriptedPeer, type Tool, tools } from "./support/ScriptedPeer.ts"
@@ -306,6 +306,32 @@ describe("McpConnection", () => {
         yield* Fiber.join(reading),
         Array.from({ length: 100 }, (_, n) => n)
       )
+    })
+  )
+
+  it.effect("loses a reader that has stopped the oldest notifications, and the others none", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const connection = yield* open(peer)
+      const read = (each: (n: unknown) => Effect.Effect<void>) =>
+        connection.notifications.pipe(
+          Stream.map(({ params }) => params!["n"]),
+          Stream.tap(each),
+          Stream.takeUntil((n) => n === 999),
+          Stream.runCollect,
+          Effect.forkChild({ startImmediately: true })
+        )
+      const goOn = yield* Latch.make()
+      const stalled = yield* read(() => goOn.await)
+      const awake = yield* read(() => Effect.void)
+      yield* Effect.yieldNow
+      for (let n = 0; n < 1_000; n++) {
+        peer.last.notify("notifications/test", { n })
+        if (n % 50 === 0) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }
+      assert.lengthOf(yield* Fiber.join(awake), 1_000)
+      yield* goOn.open
+      assert.isBelow((yield* Fiber.join(stalled)).length, 600)
     })
   )
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { McpConnection, type McpError, McpPool, ServerConfig, ServerSource, type ServerStatus } from "@scoped-mcp/core"
-import { Context, type Duration, Effect, Exit, Fiber, Layer, References, Scope, Stream } from "effect"
+import { Context, type Duration, Effect, Exit, Fiber, Latch, Layer, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Platform from "./support/platform.ts"
 import { assertLegal, changes, eventually, failure, make, reasonOf, recorded, start } from "./support/pool.ts"
@@ -602,6 +602,27 @@ describe("verbs", () => {
       assert.isFalse(yield* pool.remove(server))
       yield* peer.until(() => peer.open.length === 0)
       assert.strictEqual((yield* reasonOf(pool.callTool(echo)))._tag, "UnknownServer")
+    })
+  )
+
+  it.effect("keep no more than 4,096 events for a reader that has stopped, and tell it of the end", () =>
+    Effect.gen(function* () {
+      const pool = yield* make({})
+      const stopped = Latch.makeUnsafe()
+      const seen: Array<string> = []
+      const reading = Stream.runForEach(pool.events, ({ _tag }) => {
+        seen.push(_tag)
+        return stopped.await
+      })
+      yield* Effect.forkDetach(reading, { startImmediately: true })
+      for (let turn = 0; turn < 5_000; turn++) {
+        yield* pool.register(server, new ScriptedPeer().source())
+        yield* pool.remove(server)
+      }
+      yield* stopped.open
+      yield* pool.close
+      yield* eventually(() => seen.at(-1) === "PoolEnded", 20_000)
+      assert.isAtMost(seen.length, 2 * 4_096 + 1)
     })
   )
 

@@ -48,7 +48,8 @@ export const make = Effect.fnUntraced(function* (
   let state: "Running" | "Stopped" | "Closed" = "Running"
 
   const emit = (event: PoolEvent) => {
-    PubSub.publishUnsafe(events, event)
+    // Not `publishUnsafe`, which keeps the oldest and drops the newest, for all readers.
+    Effect.runSync(PubSub.publish(events, event))
   }
 
   const snapshot = (unavailable: ReadonlyArray<McpError>): Catalog => ({

@@ -47,6 +47,22 @@ describe("Admission", () => {
     })
   )
 
+  it.effect("hands a place on whose owner was interrupted before it was told of it", () =>
+    Effect.gen(function* () {
+      const { gate, take } = yield* make()
+      yield* take
+      const handOn = Effect.sync(() => {
+        gate.leave()
+        second.interruptUnsafe()
+      })
+      yield* Effect.forkChild(Effect.andThen(take, handOn), { startImmediately: true })
+      const second: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(take, { startImmediately: true })
+      gate.leave()
+      yield* Fiber.await(second)
+      assert.strictEqual(gate.running(), 0)
+    })
+  )
+
   it.effect("refuses at once when it is full, if it is told to reject", () =>
     Effect.gen(function* () {
       const { take } = yield* make({ overload: "reject" })
