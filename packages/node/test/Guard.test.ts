@@ -70,7 +70,8 @@ describe.concurrent("Guard", { timeout: 60_000 }, () => {
         Effect.sync(() => guards(child.pid!).filter(({ pid, zombie }) => pid !== first!.pid && !zombie)),
         (found) => found.length === 1
       )
-      assert.include(said(), "The guard of the MCP servers has ended; another one is started")
+      // Its output comes on its own way, perhaps later than the new process is seen.
+      yield* eventually(Effect.sync(said), (text) => text.includes("has ended; another one is started"))
       child.kill("SIGKILL")
       yield* eventually(alive(tag, before), (seen) => seen.length === 0)
     })
