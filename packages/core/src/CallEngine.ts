@@ -231,8 +231,8 @@ export const make = (
       })
       arm(Math.min(idle, total))
       cancel = wire.post(frame, body, {
-        onHanded: () => {
-          handed = true
+        onHanded: (is) => {
+          handed = is
         },
         onFailure: (reason) => settle(new McpError({ reason })),
         isSettled: () => !pending.has(id)

@@ -27,8 +27,8 @@ export interface RequestFrame {
  * @since 0.1.0
  */
 export interface PostListener {
-  /** From here on the server may have read it. */
-  readonly onHanded: () => void
+  /** From here on the server may have read it; with `false` it has refused to, and the request is unsent again. */
+  readonly onHanded: (handed: boolean) => void
   /** It will not be answered. Without effect once it is settled. */
   readonly onFailure: (reason: Reason) => void
   /** It has been answered, or nobody waits for it any more. */
@@ -78,13 +78,22 @@ export interface WireDiagnostics {
 
 /** @since 0.1.0 */
 export interface Wire {
-  /** What the SDK's client talks through: handshake, lists, notifications, requests of the server. */
-  readonly transport: Transport
   /**
-   * Sends a request of the engine and returns what cancels it: unsent, it is dropped; sent, the server is told. `name`
-   * is the tool, prompt or resource meant, `body` the frame as JSON.
+   * What a client of the SDK talks through: handshake, lists, notifications, requests of the server. Each is for one
+   * client; a client whose handshake failed is thrown away, and the newest face gets the frames. The line itself starts
+   * once.
    */
-  readonly post: (frame: RequestFrame, body: string, listener: PostListener) => (why: string) => void
+  readonly transport: () => Transport
+  /**
+   * Sends a request of the engine and returns what cancels it: unsent, it is dropped; sent, the server is told. `body`
+   * is the frame as JSON; `headers` (`Mcp-Param-*`) are ignored where a message has none.
+   */
+  readonly post: (
+    frame: RequestFrame,
+    body: string,
+    listener: PostListener,
+    headers?: Readonly<Record<string, string>>
+  ) => (why: string) => void
   /** Sets who is offered the frames; until then they go to the SDK. */
   readonly listen: (receiver: FrameReceiver) => void
   /** Waits for the end. Never fails. */

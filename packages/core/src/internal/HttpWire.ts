@@ -136,7 +136,7 @@ export const make = Effect.fnUntraced(function* (
     }
     running.add(stop)
     // Whether a silent server has read it nobody knows; only a failure that says so was not sent.
-    listener.onHanded()
+    listener.onHanded(true)
     abort = dispatcher.dispatch(
       { method: "POST", url, headers: headers(), body },
       {
@@ -236,7 +236,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => stop)
 
   return {
-    transport,
+    transport: () => transport,
     post,
     listen: line.listen,
     closed: line.closed,

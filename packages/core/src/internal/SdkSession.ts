@@ -59,7 +59,7 @@ export const open = Effect.fnUntraced(function* (
   }
 
   yield* Effect.tryPromise({
-    try: (signal) => client.connect(wire.transport, { signal, timeout: noTimeout }),
+    try: (signal) => client.connect(wire.transport(), { signal, timeout: noTimeout }),
     catch: (cause): HandshakeFailure => ({ detail: scrub(causeText(cause)), auth: authRequired(server, cause) })
   })
 

@@ -3,7 +3,7 @@
  *
  * https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio
  */
-import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
+import type { JSONRPCMessage } from "@modelcontextprotocol/client"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -16,6 +16,7 @@ import { parseFrame, requestIdsIn } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as LineFramer from "./LineFramer.ts"
 import * as Redaction from "./redaction.ts"
+import * as SdkFaces from "./SdkFaces.ts"
 import * as StderrTail from "./StderrTail.ts"
 
 const noiseKept = 5
@@ -23,7 +24,7 @@ const noiseLength = 200
 
 interface Queued {
   readonly body: string
-  readonly handed: () => void
+  readonly handed: (is: true) => void
   readonly dropped: () => void
 }
 
@@ -57,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
     if (!line.end(detail)) return
     for (const queued of queue) queued.dropped()
     queue.clear()
-    transport.onclose?.()
+    faces.closed()
   }
 
   const onLine = (bytes: Uint8Array) => {
@@ -67,7 +68,7 @@ export const make = Effect.fnUntraced(function* (
       noiseCount++
       if (noise.length < noiseKept) noise.push(scrub(text).slice(0, noiseLength).trim())
     } else if (!line.receiver().onFrame(frame)) {
-      transport.onmessage?.(frame as unknown as JSONRPCMessage)
+      faces.deliver(frame as unknown as JSONRPCMessage)
     }
   }
 
@@ -89,16 +90,18 @@ export const make = Effect.fnUntraced(function* (
     onEndless: () => end("it sends a line without end")
   })
 
-  const transport: Transport = {
+  const faces = SdkFaces.make(() => ({
     start: () => Promise.resolve(),
     send: (message) =>
       new Promise((resolve, reject) => {
         const dropped = () => reject(new Error("the connection is closed"))
         if (line.isClosed()) dropped()
-        else send({ body: `${JSON.stringify(message)}\n`, handed: resolve, dropped })
+        else send({ body: `${JSON.stringify(message)}\n`, handed: () => resolve(), dropped })
       }),
-    close: () => Promise.resolve()
-  }
+    // By these two the SDK knows a server that is a process.
+    pid: child.pid,
+    stderr: null
+  }))
 
   const child = yield* owner.spawn(
     {
@@ -129,7 +132,7 @@ export const make = Effect.fnUntraced(function* (
 
   const write = (queued: Queued) => {
     full = !child.write(queued.body)
-    queued.handed()
+    queued.handed(true)
   }
 
   const send = (queued: Queued) => {
@@ -161,7 +164,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => stop)
 
   return {
-    transport,
+    transport: faces.next,
     post,
     listen: line.listen,
     closed: line.closed,

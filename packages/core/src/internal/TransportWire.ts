@@ -8,6 +8,7 @@ import type { FromTransport } from "../ServerSource.ts"
 import { cancelled, type Wire } from "../Wire.ts"
 import { isRecord } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
+import * as SdkFaces from "./SdkFaces.ts"
 
 export const make = Effect.fnUntraced(function* (
   server: string,
@@ -19,36 +20,38 @@ export const make = Effect.fnUntraced(function* (
     new ConnectionLost({ server, detail, stderr: "", delivery })
   const line = LineEnd.make(unanswered)
   const end = (detail: string) => {
-    if (line.end(detail)) transport.onclose?.()
+    if (line.end(detail)) faces.closed()
   }
 
   // A transport of the user's may throw where it should reject.
   const send: Transport["send"] = async (message, options) => inner.send(message, options)
 
-  const transport: Transport = {
-    start: () => {
-      inner.onmessage = (message, extra) => {
-        if (!isRecord(message) || !line.receiver().onFrame(message)) transport.onmessage?.(message, extra)
-      }
-      inner.onerror = (error) => transport.onerror?.(error)
-      inner.onclose = () => end("its transport closed")
-      return inner.start()
-    },
-    send,
-    close: () => Promise.resolve(),
-    setProtocolVersion: (version) => inner.setProtocolVersion?.(version),
-    setSupportedProtocolVersions: (versions) => inner.setSupportedProtocolVersions?.(versions)
+  let started: Promise<void> | undefined
+  const start = () => {
+    inner.onmessage = (message, extra) => {
+      if (!isRecord(message) || !line.receiver().onFrame(message)) faces.deliver(message, extra)
+    }
+    inner.onerror = (error) => faces.failed(error)
+    inner.onclose = () => end("its transport closed")
+    return inner.start()
   }
 
+  const faces = SdkFaces.make(() => ({
+    start: () => (started ??= start()),
+    send,
+    setProtocolVersion: (version) => inner.setProtocolVersion?.(version),
+    setSupportedProtocolVersions: (versions) => inner.setSupportedProtocolVersions?.(versions)
+  }))
+
   const post: Wire["post"] = (frame, _body, listener) => {
-    listener.onHanded()
+    listener.onHanded(true)
     send(frame as unknown as JSONRPCMessage).catch((cause: unknown) => {
       listener.onFailure(unanswered(`it took no message: ${String(cause)}`, "OutcomeUnknown"))
     })
     return (why) => {
       if (line.isClosed()) return
       // The caller has gone; that this notice could not be sent changes nothing for it, and `onerror` reports the cause.
-      send(cancelled(frame.id, why)).catch((cause: unknown) => transport.onerror?.(new Error(String(cause))))
+      send(cancelled(frame.id, why)).catch((cause: unknown) => faces.failed(new Error(String(cause))))
     }
   }
 
@@ -71,7 +74,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => stop)
 
   return {
-    transport,
+    transport: faces.next,
     post,
     listen: line.listen,
     closed: line.closed,

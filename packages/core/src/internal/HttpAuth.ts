@@ -1,0 +1,44 @@
+/** How requests to one HTTP server are authorised beyond the headers that its configuration declares. */
+import * as Effect from "effect/Effect"
+import { AuthRequired, McpError } from "../McpError.ts"
+import type { Scrub } from "./redaction.ts"
+
+/** A server's refusal of a request. `nonce` is the one it wants in the next proof. */
+export interface Refusal {
+  readonly status: 401 | 403
+  readonly challenge: string | undefined
+  readonly generation: number
+  readonly nonce: string | undefined
+}
+
+export interface HttpAuth {
+  /**
+   * Headers for one request; asked anew for every attempt, as a proof may be bound to method and address. `generation`
+   * tells which credentials these are.
+   */
+  readonly headers: (request: {
+    readonly method: string
+    readonly url: URL
+  }) => Effect.Effect<{ readonly headers: Readonly<Record<string, string>>; readonly generation: number }, McpError>
+  /**
+   * The server refused a request that carried credentials of that generation. Succeeds when other credentials are at
+   * hand, so that the request may be sent again if its caller still waits; fails with what to tell the caller. One
+   * refresh however many calls meet it.
+   */
+  readonly refused: (refusal: Refusal) => Effect.Effect<void, McpError>
+}
+
+/** For a server whose declared headers are all there is. */
+export const none = (server: string, scrub: Scrub): HttpAuth => ({
+  headers: () => Effect.succeed({ headers: {}, generation: 0 }),
+  refused: ({ challenge, status }) =>
+    Effect.fail(
+      new McpError({
+        reason: new AuthRequired({
+          server,
+          status,
+          challenge: challenge === undefined ? undefined : scrub(challenge)
+        })
+      })
+    )
+})

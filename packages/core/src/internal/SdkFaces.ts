@@ -1,0 +1,46 @@
+/**
+ * The faces that a wire shows to clients of the SDK. A client whose handshake failed is thrown away with its face; the
+ * newest one is told what comes.
+ */
+import type { JSONRPCMessage, MessageExtraInfo, Transport } from "@modelcontextprotocol/client"
+
+export interface SdkFaces {
+  /** A fresh face for a fresh client. */
+  readonly next: () => Transport
+  readonly deliver: (message: JSONRPCMessage, extra?: MessageExtraInfo) => void
+  readonly failed: (error: Error) => void
+  /** The line has ended. */
+  readonly closed: () => void
+}
+
+/** `make` brings what a face does; that a client closes its face ends nothing but `onClosed`, the wire is not its own. */
+export const make = (
+  make: () => Omit<Transport, "close">,
+  onClosed: (face: Transport) => void = () => {}
+): SdkFaces => {
+  let newest: Transport | undefined
+  const close = (face: Transport) => {
+    const { onclose } = face
+    // Once, whoever closes it first; without it the client would hold on to what it waits for.
+    face.onclose = undefined
+    onclose?.()
+  }
+  return {
+    next: () => {
+      const face: Transport = Object.assign(make(), {
+        close: () => {
+          onClosed(face)
+          close(face)
+          return Promise.resolve()
+        }
+      })
+      newest = face
+      return face
+    },
+    deliver: (message, extra) => newest?.onmessage?.(message, extra),
+    failed: (error) => newest?.onerror?.(error),
+    closed: () => {
+      if (newest !== undefined) close(newest)
+    }
+  }
+}
