@@ -12,7 +12,7 @@ import { type ProcessExit, ProcessOwner, type SpawnFailed } from "../ProcessOwne
 import * as ServerConfig from "../ServerConfig.ts"
 import { cancelled, type Wire } from "../Wire.ts"
 import { decode } from "./bytes.ts"
-import { parseFrame, requestIdsIn } from "./frames.ts"
+import { answeredAtEnd, answeredAtStart, parseFrame } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as LineFramer from "./LineFramer.ts"
 import * as Redaction from "./redaction.ts"
@@ -74,17 +74,16 @@ export const make = Effect.fnUntraced(function* (
 
   // A message over the limit fails only the call it answers; if that cannot be found, nothing on this line can be
   // trusted to be answered any more.
-  const answersOne = (ids: ReadonlyArray<number>): boolean => ids.some((id) => line.receiver().onTooLarge(id))
+  const answersOne = (id: number | undefined): boolean => id !== undefined && line.receiver().onTooLarge(id)
   let answered = false
 
   const push = LineFramer.make(config.limits.maxMessageBytes, {
     onLine,
     onOversize: (head) => {
-      answered = answersOne(requestIdsIn(decode(head)))
+      answered = answersOne(answeredAtStart(decode(head)))
     },
     onOversizeEnd: (tail) => {
-      // The id of the message itself comes after those in its data.
-      if (answered || answersOne(requestIdsIn(decode(tail)).toReversed())) return
+      if (answered || answersOne(answeredAtEnd(decode(tail)))) return
       end(`it sent a message over ${config.limits.maxMessageBytes} bytes that answers no known request`)
     },
     onEndless: () => end("it sends a line without end")

@@ -20,6 +20,23 @@ export const parseFrame = (text: string): Frame | undefined => {
   }
 }
 
-/** The ids in a piece of a message that could be those of the engine's requests; data of a tool may look the same. */
-export const requestIdsIn = (piece: string): ReadonlyArray<number> =>
-  [...piece.matchAll(/"id"\s*:\s*(\d{10,15})\b/g)].map(([, digits]) => Number(digits))
+// Members of the message itself only: data of a tool may hold anything that looks like an id. At the start the result
+// or error comes next, so that what precedes it is known; at the end the last brace is that of the message, and a comma
+// and an unescaped quote are not in a text.
+const version = String.raw`"jsonrpc"\s*:\s*"2\.0"`
+const id = String.raw`"id"\s*:\s*(\d{10,15})`
+const atStart = new RegExp(
+  String.raw`^\s*\{\s*(?:${version}\s*,\s*)?${id}\s*,\s*(?:${version}\s*,\s*)?"(?:result|error)"\s*:`
+)
+const atEnd = new RegExp(String.raw`,\s*${id}\s*(?:,\s*${version}\s*)?\}\s*$`)
+
+const idIn = (pattern: RegExp, piece: string): number | undefined => {
+  const digits = pattern.exec(piece)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** The id of the request that is answered by a message which begins like this, if it is the engine's and comes first. */
+export const answeredAtStart = (head: string): number | undefined => idIn(atStart, head)
+
+/** The same for a message that ends like this. */
+export const answeredAtEnd = (tail: string): number | undefined => idIn(atEnd, tail)

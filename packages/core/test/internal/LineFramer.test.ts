@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as FrameBuffer from "../../src/internal/FrameBuffer.ts"
 import * as LineFramer from "../../src/internal/LineFramer.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes)
@@ -20,9 +21,9 @@ const frame = (limit: number, chunks: Iterable<Uint8Array>) => {
 const expected = (limit: number, bytes: Uint8Array) => {
   const pieces = text(bytes).split("\n")
   const open = pieces.pop()!
-  const tooLong = (line: string) => (line.length > LineFramer.endless * limit ? ["head", "endless"] : ["head"])
+  const tooLong = (line: string) => (line.length > FrameBuffer.endless * limit ? ["head", "endless"] : ["head"])
   const said = pieces.flatMap((line) => {
-    if (line.length > limit) return [...tooLong(line), `tail ${line.slice(-LineFramer.kept)}`]
+    if (line.length > limit) return [...tooLong(line), `tail ${line.slice(-FrameBuffer.kept)}`]
     return line === "" ? [] : [`line ${line}`]
   })
   return open.length > limit ? [...said, ...tooLong(open)] : said
@@ -65,8 +66,8 @@ describe("LineFramer", () => {
     const chunks = pieces(new TextEncoder().encode(`${long}\nnext\n`), [1_000])
     const seen = frame(10_000, chunks)
     assert.deepStrictEqual(seen, [
-      `head ${long.slice(0, LineFramer.kept)}`,
-      `tail ${long.slice(-LineFramer.kept)}`,
+      `head ${long.slice(0, FrameBuffer.kept)}`,
+      `tail ${long.slice(-FrameBuffer.kept)}`,
       "line next"
     ])
   })

@@ -156,6 +156,22 @@ describe("StdioWire", () => {
       )
     )
 
+    it.effect("spares the call whose id is only in its data, and ends the connection", () =>
+      withChild(
+        (connection, child) =>
+          Effect.gen(function* () {
+            const named = yield* call(connection, "named")
+            const id = idOf(child, "named")
+            child.stdout(
+              `{"jsonrpc":"2.0","id":7,"result":{"id":${id},"text":"${large}","rows":[{"a":1,"id":${id}}]}}\n`
+            )
+            assert.deepInclude(yield* failure(named), { _tag: "ConnectionLost", delivery: "OutcomeUnknown" })
+            assert.include((yield* connection.closed).message, "answers no known request")
+          }),
+        limits
+      )
+    )
+
     it.effect("is harmless when it answers a call that was given up", () =>
       withChild(
         (connection, child) =>

@@ -23,11 +23,32 @@ describe("frames", () => {
 
   it.prop("never throws, whatever a server prints", [Schema.String], ([text]) => void frames.parseFrame(`{${text}`))
 
-  it("finds every id of the engine's in a piece of a message", () => {
-    assert.deepStrictEqual(
-      frames.requestIdsIn('{"rows":[{"id":1234567890},{"id": 7},{"id":"1000000001"}],"id" : 1000000002}'),
-      [1234567890, 1000000002]
-    )
-    assert.deepStrictEqual(frames.requestIdsIn("cut off: 1000000000"), [])
+  const answers: Record<string, readonly [head: string, tail: string]> = {
+    "first after the version": ['{"jsonrpc":"2.0","id":1000000001,"result":{"text":"cut', 'off"}}'],
+    "first of all": ['{ "id" : 1000000001, "jsonrpc" : "2.0", "error": {"message":"cut', 'off"}}\r'],
+    "last of all": ['{"jsonrpc":"2.0","result":{"text":"cut', 'off"},"id":1000000001}'],
+    "last before the version": ['{"result":{"text":"cut', 'off"}, "id": 1000000001 , "jsonrpc":"2.0" } ']
+  }
+  it.each(Object.keys(answers))("finds the id that a message has %s", (name) => {
+    const [head, tail] = answers[name]!
+    assert.strictEqual(frames.answeredAtStart(head) ?? frames.answeredAtEnd(tail), 1_000_000_001)
+  })
+
+  const others: Record<string, readonly [head: string, tail: string]> = {
+    "an id in the data": ['{"jsonrpc":"2.0","result":{"id":1000000001,"text":"cut', 'off","id":1000000001}}'],
+    "an id of the data at the end of a list": ['{"jsonrpc":"2.0","result":[{"id":1000000001}', '{"id":1000000001}]}'],
+    "an id in a text": [
+      String.raw`{"jsonrpc":"2.0","result":{"text":"{\"jsonrpc\":\"2.0\",\"id\":1000000001,\"result\":`,
+      String.raw`,\"id\":1000000001}"}}`
+    ],
+    "an id of the other side": ['{"jsonrpc":"2.0","id":7,"result":{', '},"id":7}'],
+    "an id that is a text": ['{"jsonrpc":"2.0","id":"1000000001","result":{', '},"id":"1000000001"}'],
+    "an id that is cut": ['{"jsonrpc":"2.0","id":1000000001', "000000001}"],
+    "the id of a request": ['{"jsonrpc":"2.0","id":1000000001,"method":"sampling/createMessage","params":{', "}}"]
+  }
+  it.each(Object.keys(others))("does not take for the id of an answer %s", (name) => {
+    const [head, tail] = others[name]!
+    assert.isUndefined(frames.answeredAtStart(head))
+    assert.isUndefined(frames.answeredAtEnd(tail))
   })
 })
