@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 
 /** @since 0.1.0 */
 export interface HttpRequest {
-  readonly method: "POST" | "DELETE"
+  readonly method: "GET" | "POST" | "DELETE"
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined

@@ -52,6 +52,7 @@ import { isRecord } from "./internal/frames.ts"
 import * as HttpWire from "./internal/HttpWire.ts"
 import * as Redaction from "./internal/redaction.ts"
 import * as SdkSession from "./internal/SdkSession.ts"
+import * as SseWire from "./internal/SseWire.ts"
 import * as StdioWire from "./internal/StdioWire.ts"
 import * as TransportWire from "./internal/TransportWire.ts"
 import { ConnectFailed, type ConnectPhase, InvalidResult, McpError, type Reason, ToolError } from "./McpError.ts"
@@ -162,6 +163,8 @@ const openWire = (
       return StdioWire.make(server, config)
     case "Http":
       return HttpWire.make(server, config, wheel)
+    case "Sse":
+      return SseWire.make(server, config, wheel)
     case "FromTransport":
       return TransportWire.make(server, config)
   }
@@ -214,7 +217,8 @@ export const make = Effect.fnUntraced(function* (
 
   const session = yield* Effect.gen(function* () {
     wire = yield* Effect.mapError(openWire(server, config, wheel), (cause) =>
-      failed(scrub(cause instanceof Error ? cause.message : String(cause)))
+      // Whoever wants credentials says so himself.
+      cause instanceof McpError ? cause : failed(scrub(cause instanceof Error ? cause.message : String(cause)))
     )
     phase = "Handshake"
     return yield* Effect.mapError(

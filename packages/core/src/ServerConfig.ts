@@ -13,6 +13,7 @@
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
+import { basic, decodePart } from "./internal/basicAuth.ts"
 import * as Limits from "./Limits.ts"
 
 /**
@@ -55,8 +56,18 @@ export interface Http {
   readonly limits: Limits.ResolvedLimits
 }
 
+/**
+ * A server that is reached over the transport that came before Streamable HTTP: a stream of events, and an address for
+ * messages that it names.
+ *
+ * @since 0.1.0
+ */
+export interface Sse extends Omit<Http, "_tag"> {
+  readonly _tag: "Sse"
+}
+
 /** @since 0.1.0 */
-export type ServerConfig = Stdio | Http
+export type ServerConfig = Stdio | Http | Sse
 
 type Secret = string | Redacted.Redacted<string>
 
@@ -78,7 +89,10 @@ export interface StdioOptions extends Limits.ServerLimits {
 
 /** @since 0.1.0 */
 export interface HttpOptions extends Limits.ServerLimits {
-  /** Absolute `http:` or `https:` address of the MCP endpoint. Its query and user info are treated as secrets. */
+  /**
+   * Absolute `http:` or `https:` address of the MCP endpoint. Its query and user info are treated as secrets;
+   * user info is sent as Basic credentials, unless `Authorization` is declared.
+   */
   readonly url: Secret | URL
   /** Headers of every request, `Authorization` for instance; every value is treated as a secret. */
   readonly headers?: Readonly<Record<string, Secret>> | undefined
@@ -126,14 +140,23 @@ export const stdio = (options: StdioOptions): Stdio => {
  * @throws TypeError for an address that is not absolute http(s), or an impossible limit.
  * @since 0.1.0
  */
-export const http = (options: HttpOptions): Http => {
+export const http = (options: HttpOptions): Http => ({ _tag: "Http", ...reached(options) })
+
+/**
+ * A server reached over HTTP+SSE, the transport of revision 2024-11-05. `url` is the address of its event stream.
+ *
+ * @throws TypeError for an address that is not absolute http(s), or an impossible limit.
+ * @since 0.1.0
+ */
+export const sse = (options: HttpOptions): Sse => ({ _tag: "Sse", ...reached(options) })
+
+const reached = (options: HttpOptions): Omit<Http, "_tag"> => {
   const url = options.url instanceof URL ? Redacted.make(options.url.href) : redact(options.url)
   const protocol = URL.canParse(Redacted.value(url)) ? new URL(Redacted.value(url)).protocol : undefined
   if (options.disabled === undefined && protocol !== "http:" && protocol !== "https:") {
     throw new TypeError("url must be an absolute http: or https: address")
   }
   return {
-    _tag: "Http",
     url,
     secretUrl: Redacted.isRedacted(options.url),
     headers: redactAll(options.headers, trimmed),
@@ -151,7 +174,8 @@ export const target = (config: ServerConfig): string => {
   switch (config._tag) {
     case "Stdio":
       return [config.command, ...config.args.map((arg) => (typeof arg === "string" ? arg : "<redacted>"))].join(" ")
-    case "Http": {
+    case "Http":
+    case "Sse": {
       if (!URL.canParse(Redacted.value(config.url))) return "<no address>"
       const url = new URL(Redacted.value(config.url))
       return config.secretUrl ? url.origin : `${url.origin}${url.pathname}`
@@ -178,7 +202,7 @@ export const secrets = (config: ServerConfig): ReadonlyArray<string> => {
   return [...new Set(parts)].filter((secret) => secret.length >= 6)
 }
 
-const urlSecrets = (config: Http): ReadonlyArray<string> => {
+const urlSecrets = (config: Http | Sse): ReadonlyArray<string> => {
   const text = Redacted.value(config.url)
   if (!URL.canParse(text)) return []
   const url = new URL(text)
@@ -186,15 +210,7 @@ const urlSecrets = (config: Http): ReadonlyArray<string> => {
     ...url.searchParams.values(),
     url.search.slice(1),
     ...(config.secretUrl ? url.pathname.split("/") : []),
-    ...[url.password, url.username].flatMap((part) => [part, decoded(part)])
+    ...[url.password, url.username].flatMap((part) => [part, decodePart(part)]),
+    ...(basic(url)?.split(" ") ?? [])
   ]
-}
-
-/** What is no percent-encoding stands for itself. */
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }

@@ -60,6 +60,19 @@ export interface WireClosed {
 }
 
 /**
+ * How the stream does on which a server over HTTP sends what answers no request. `Absent`: the server has none, or it is
+ * not open yet. `Reopening`: it was lost, and what the server sends meanwhile may be. `Refused`: it was given up.
+ *
+ * @since 0.1.0
+ */
+export interface StreamStatus {
+  readonly state: "Absent" | "Open" | "Reopening" | "Refused"
+  readonly detail: string | undefined
+  /** Times in a row that it could not be opened or brought nothing. */
+  readonly failures: number
+}
+
+/**
  * What the wire has seen besides messages; texts are scrubbed.
  *
  * @since 0.1.0
@@ -67,6 +80,8 @@ export interface WireClosed {
 export interface WireDiagnostics {
   readonly pid: number | undefined
   readonly sessionId: string | undefined
+  /** Only of a server over HTTP. */
+  readonly stream: StreamStatus | undefined
   /** The last lines on stderr. */
   readonly stderr: string
   /** Lines on stdout that are no protocol messages: how many, and the first of them. */

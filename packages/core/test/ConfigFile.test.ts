@@ -35,10 +35,15 @@ describe("the shapes in use", () => {
 - type: streamable-http
   name: far
   url: https://example.com/mcp
+- type: sse
+  name: old
+  url: https://example.com/sse
 `)
       assert.strictEqual(stdio(config, "files").command, "npx")
       assert.deepStrictEqual(stdio(config, "files").args, ["mcp-server-filesystem", "."])
       assert.strictEqual(Redacted.value(http(config, "far").url), "https://example.com/mcp")
+      const { old } = config.servers
+      assert.strictEqual(old?._tag === "Sse" ? Redacted.value(old.url) : "", "https://example.com/sse")
     })
   )
 

@@ -18,6 +18,7 @@ describe("ServerConfig", () => {
       url: `https://user:${canary}-password@example.com/mcp?key=${canary}-query`,
       headers: { Authorization: `Bearer ${canary}-header` }
     })
+  const sse = () => ServerConfig.sse({ url: `https://example.com/sse?key=${canary}-query` })
 
   it("refuses an empty command and an address that is not absolute http(s)", () => {
     assert.throws(() => ServerConfig.stdio({ command: " " }), "command must not be empty")
@@ -30,13 +31,21 @@ describe("ServerConfig", () => {
   it("names the server without its secrets", () => {
     assert.strictEqual(ServerConfig.target(stdio()), "run-me --verbose <redacted>")
     assert.strictEqual(ServerConfig.target(http()), "https://example.com/mcp")
+    assert.strictEqual(ServerConfig.target(sse()), "https://example.com/sse")
   })
 
   it("lists every secret of at least 6 characters, with and without its scheme", () => {
     assert.sameMembers([...ServerConfig.secrets(stdio())], [`${canary}-env`, `--token=${canary}`])
     assert.sameMembers(
       [...ServerConfig.secrets(http())],
-      [`Bearer ${canary}-header`, `${canary}-header`, `${canary}-query`, `key=${canary}-query`, `${canary}-password`]
+      [
+        `Bearer ${canary}-header`,
+        `${canary}-header`,
+        `${canary}-query`,
+        `key=${canary}-query`,
+        `${canary}-password`,
+        btoa(`user:${canary}-password`)
+      ]
     )
   })
 
@@ -46,7 +55,7 @@ describe("ServerConfig", () => {
   })
 
   it("prints without its secrets, however it is printed", () => {
-    for (const config of [stdio(), http()]) {
+    for (const config of [stdio(), http(), sse()]) {
       const printed = [JSON.stringify(config), inspect(config, { depth: 9, showHidden: true })].join()
       assert.notInclude(printed, canary)
     }
@@ -55,6 +64,9 @@ describe("ServerConfig", () => {
   it("is equal to another of the same content, secrets included", () => {
     assert.isTrue(Equal.equals(stdio(), stdio()))
     assert.isTrue(Equal.equals(http(), http()))
+    assert.isTrue(Equal.equals(sse(), sse()))
+    const url = "https://example.com/mcp"
+    assert.isFalse(Equal.equals(ServerConfig.http({ url }), ServerConfig.sse({ url })))
     assert.isFalse(Equal.equals(stdio(), ServerConfig.stdio({ command: "run-me" })))
     const withToken = (TOKEN: string) => ServerConfig.stdio({ command: "c", env: { TOKEN } })
     assert.isFalse(Equal.equals(withToken("one-token"), withToken("two-token")))

@@ -1,5 +1,5 @@
 /** How requests to one HTTP server are authorised beyond the headers that its configuration declares. */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import { AuthRequired, McpError } from "../McpError.ts"
 import type { Scrub } from "./redaction.ts"
 
@@ -28,17 +28,6 @@ export interface HttpAuth {
   readonly refused: (refusal: Refusal) => Effect.Effect<void, McpError>
 }
 
-/** For a server whose declared headers are all there is. */
-export const none = (server: string, scrub: Scrub): HttpAuth => ({
-  headers: () => Effect.succeed({ headers: {}, generation: 0 }),
-  refused: ({ challenge, status }) =>
-    Effect.fail(
-      new McpError({
-        reason: new AuthRequired({
-          server,
-          status,
-          challenge: challenge === undefined ? undefined : scrub(challenge)
-        })
-      })
-    )
-})
+/** What the caller is told where there are no other credentials. */
+export const required = (server: string, scrub: Scrub, status: number, challenge: string | undefined): AuthRequired =>
+  new AuthRequired({ server, status, challenge: challenge === undefined ? undefined : scrub(challenge) })

@@ -1,75 +1,57 @@
 /**
- * The wire to a server over Streamable HTTP: each request of the engine is a POST of its own, answered by one JSON
- * document or a stream of events. The SDK's transport has the handshake, the GET stream and the session id.
+ * The wire to a server over Streamable HTTP. Requests of the engine and of the SDK's client take the same path: each is
+ * a POST of its own.
  *
  * https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
  */
 import type { JSONRPCMessage } from "@modelcontextprotocol/client"
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Sse from "effect/encoding/Sse"
-import * as Redacted from "effect/Redacted"
+import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { HttpDispatcher } from "../HttpDispatcher.ts"
 import { sessionDeleteTimeout } from "../Limits.ts"
-import {
-  AuthRequired,
-  ConnectionLost,
-  type Delivery,
-  MessageTooLarge,
-  ProtocolError,
-  type Reason,
-  SessionExpired
-} from "../McpError.ts"
+import { ConnectionLost, type Delivery, SessionExpired } from "../McpError.ts"
 import * as ServerConfig from "../ServerConfig.ts"
-import { cancelled, type RequestFrame, type Wire } from "../Wire.ts"
-import { concat, decode } from "./bytes.ts"
+import { cancelled, type Wire } from "../Wire.ts"
 import type { DeadlineWheelService } from "./DeadlineWheel.ts"
+import * as EventStream from "./EventStream.ts"
 import { parseFrame } from "./frames.ts"
+import type { HttpAuth } from "./HttpAuth.ts"
+import * as HttpExchange from "./HttpExchange.ts"
+import * as HttpFault from "./HttpFault.ts"
+import * as HttpHeaders from "./httpHeaders.ts"
+import * as HttpSend from "./HttpSend.ts"
+import * as HttpSession from "./HttpSession.ts"
 import * as LineEnd from "./LineEnd.ts"
+import * as Noise from "./Noise.ts"
 import * as Redaction from "./redaction.ts"
-
-const sessionExpired = "its session has expired"
+import * as SdkFace from "./SdkFace.ts"
+import * as SdkFaces from "./SdkFaces.ts"
+import * as ServerStream from "./ServerStream.ts"
 
 /** Longest time that the notice of a cancellation may take. */
-const noticeTimeout = Duration.seconds(2)
+const noticeTimeout = Duration.toMillis(Duration.seconds(2))
+
+const sessionExpired = "its session has expired"
 
 export const make = Effect.fnUntraced(function* (
   server: string,
   config: ServerConfig.Http,
-  wheel: DeadlineWheelService
+  wheel: DeadlineWheelService,
+  auth?: HttpAuth
 ): Effect.fn.Return<Wire, never, HttpDispatcher | Scope.Scope> {
   const dispatcher = yield* HttpDispatcher
+  const run = yield* FiberSet.makeRuntime()
   const scrub = Redaction.make(ServerConfig.secrets(config))
-  const url = new URL(Redacted.value(config.url))
-  const declared = Object.fromEntries(
-    Object.entries(config.headers).map(([name, value]) => [name.toLowerCase(), Redacted.value(value)])
-  )
+  const noise = Noise.make(scrub)
+  const { declared, url } = HttpHeaders.of(config)
+  const session = HttpSession.make(declared)
+  const send = HttpSend.make({ server, scrub, dispatcher, auth, run })
   const running = new Set<() => void>()
-  let protocolVersion: string | undefined
-
-  const transport: StreamableHTTPClientTransport = new StreamableHTTPClientTransport(url, {
-    requestInit: { headers: declared },
-    fetch: async (address, init) => {
-      const response = await dispatcher.fetch(address, init)
-      if (response.status === 404 && init?.method === "POST" && transport.sessionId !== undefined) end(sessionExpired)
-      return response
-    },
-    // The SDK's own reconnection leaves timers behind after a close; a lost GET stream only costs notifications.
-    reconnectionOptions: {
-      initialReconnectionDelay: 1000,
-      maxReconnectionDelay: 30_000,
-      reconnectionDelayGrowFactor: 1.5,
-      maxRetries: 0
-    }
-  })
-  const setProtocolVersion = transport.setProtocolVersion.bind(transport)
-  transport.setProtocolVersion = (version) => {
-    protocolVersion = version
-    setProtocolVersion(version)
-  }
+  const limit = config.limits.maxMessageBytes
+  const faults: HttpFault.Context = { server, scrub, limit }
 
   const unanswered = (detail: string, delivery: Delivery) =>
     new ConnectionLost({ server, detail, stderr: "", delivery })
@@ -79,173 +61,197 @@ export const make = Effect.fnUntraced(function* (
     if (!line.end(detail, found)) return
     for (const abort of running) abort()
     running.clear()
+    // After what was found has been told the SDK, which would say only that the connection is closed.
+    queueMicrotask(() => faces.closed())
   }
 
-  const headers = (): Record<string, string> => ({
-    ...declared,
-    "content-type": "application/json",
-    accept: "application/json, text/event-stream",
-    ...(transport.sessionId === undefined ? {} : { "mcp-session-id": transport.sessionId }),
-    ...(protocolVersion === undefined ? {} : { "mcp-protocol-version": protocolVersion })
-  })
-
-  const refusal = (frame: RequestFrame, status: number, header: (name: string) => string | undefined): Reason => {
-    if (status === 401 || status === 403) {
-      const challenge = header("www-authenticate")
-      return new AuthRequired({ server, status, challenge: challenge === undefined ? undefined : scrub(challenge) })
-    }
-    if (status === 404 && transport.sessionId !== undefined) return new SessionExpired({ server })
-    const retryLater = (status === 429 || status === 503) && header("retry-after") !== undefined
-    const redirect = status >= 300 && status < 400 ? "; it redirects, and redirects are not followed" : ""
-    return new ProtocolError({
-      server,
-      request: frame.method,
-      detail: `HTTP ${status}${redirect}`,
-      delivery: retryLater ? "NotSent" : "Answered"
-    })
+  const expired = (found?: () => void) => {
+    session.expired()
+    end(sessionExpired, found)
   }
+  /** Whether the server no longer knows our session. */
+  const isGone = (status: number): boolean => status === 404 && session.id() !== undefined && !session.isModern()
+  const isExpiry = (fault: HttpFault.HttpFault): boolean => fault._tag === "Status" && isGone(fault.status)
 
-  const deliver = (text: string) => {
+  /** Hands a message to whom it is for, and answers the id of what it answers. */
+  const deliver = (text: string): unknown => {
     const frame = parseFrame(text)
-    if (frame !== undefined && !line.receiver().onFrame(frame))
-      transport.onmessage?.(frame as unknown as JSONRPCMessage)
+    if (frame === undefined) return noise.heard(text)
+    if (!line.receiver().onFrame(frame)) faces.deliver(frame as unknown as JSONRPCMessage)
+    return frame["method"] === undefined ? frame["id"] : undefined
   }
 
-  const post: Wire["post"] = (frame, body, listener) => {
-    let settled = false
-    const fail = (reason: Reason) => {
-      settled = true
-      listener.onFailure(reason)
-    }
-    /** Nobody reads the rest, which may never end. */
-    const refuse = (reason: Reason) => {
-      stop()
-      if (reason._tag === "SessionExpired") end(sessionExpired, () => fail(reason))
-      else fail(reason)
-    }
-    let size = 0
-    let parts: Array<Uint8Array> = []
-    let events: ((text: string) => void) | undefined
-    const decoder = new TextDecoder()
-
-    // Before the dispatch, which may fail at once.
-    let abort = () => {}
-    const stop = () => {
-      running.delete(stop)
-      abort()
-    }
-    running.add(stop)
-    // Whether a silent server has read it nobody knows; only a failure that says so was not sent.
-    listener.onHanded(true)
-    abort = dispatcher.dispatch(
-      { method: "POST", url, headers: headers(), body },
-      {
-        onResponse: (status, header) => {
-          if (status < 200 || status >= 300) return refuse(refusal(frame, status, header))
-          const type = header("content-type") ?? ""
-          if (type.startsWith("text/event-stream")) {
-            const parser = Sse.makeParser(
-              (event) => {
-                if (event._tag === "Event" && event.data !== "") {
-                  size = 0
-                  deliver(event.data)
-                }
-              },
-              { maxEventSize: config.limits.maxMessageBytes }
-            )
-            events = (text) => parser.feed(text)
-          } else if (!type.startsWith("application/json")) {
-            refuse(
-              new ProtocolError({
-                server,
-                request: frame.method,
-                detail: `the content type of the answer is "${scrub(type)}"`,
-                delivery: "Answered"
-              })
-            )
-          }
-        },
-        onData: (chunk) => {
-          if (settled) return
-          size += chunk.length
-          if (size > config.limits.maxMessageBytes) {
-            refuse(
-              new MessageTooLarge({
-                server,
-                request: frame.method,
-                direction: "Response",
-                limit: config.limits.maxMessageBytes,
-                delivery: "Answered"
-              })
-            )
-          } else if (events === undefined) {
-            parts.push(chunk)
-          } else {
-            events(decoder.decode(chunk, { stream: true }))
-          }
-        },
-        onEnd: () => {
-          running.delete(stop)
-          if (settled) return
-          if (events === undefined) deliver(decode(concat(parts)))
-          parts = []
-          // Nobody else will answer it.
-          if (!listener.isSettled())
-            listener.onFailure(unanswered("the answer ended before the result", "OutcomeUnknown"))
-        },
-        onFailure: (failure) => {
-          running.delete(stop)
-          if (!settled) fail(unanswered(scrub(failure.detail), failure.delivery))
-        }
-      }
+  const open = (
+    opening: Pick<EventStream.Opening, "cursor" | "reader" | "onOpen" | "isDone">
+  ): Effect.Effect<EventStream.StreamEnd> =>
+    Effect.suspend(() =>
+      EventStream.open({ ...opening, url, send, limit, headers: session.forGet(opening.cursor.lastEventId) })
     )
+
+  const exchanges: HttpExchange.HttpLine = {
+    send,
+    wheel,
+    run,
+    limit,
+    running,
+    noise: noise.heard,
+    rest: (cursor, reader, isDone) => open({ cursor, reader, isDone })
+  }
+
+  const stream = ServerStream.make({
+    server,
+    scrub,
+    onExpired: () => expired(),
+    open: ({ cursor, heard, onOpen }) =>
+      open({
+        cursor,
+        onOpen,
+        reader: {
+          onText: (text) => {
+            heard()
+            deliver(text)
+          },
+          // Nothing is answered on this stream.
+          onOversize: noise.heard,
+          onOversizeEnd: () => {},
+          onEndless: () => {}
+        }
+      })
+  })
+  let hasStream = false
+  const openStream = () => {
+    if (hasStream || session.isModern() || line.isClosed()) return
+    hasStream = true
+    const fiber = run(stream.run)
+    running.add(() => fiber.interruptUnsafe())
+  }
+
+  const faces = SdkFaces.make(
+    () => {
+      session.reset()
+      return SdkFace.make({
+        line: exchanges,
+        url,
+        session,
+        isClosed: line.isClosed,
+        deliver,
+        reads: (status) => !isGone(status),
+        onInitialized: openStream,
+        onFault: (fault, reject) => {
+          const tell = () => reject(HttpFault.toSdkError(faults, fault))
+          if (isExpiry(fault)) expired(tell)
+          tell()
+        }
+      })
+    },
+    (face) => face.abortAll()
+  )
+
+  const post: Wire["post"] = (frame, body, listener, headers) => {
+    let handed = false
+    const abort = HttpExchange.start(exchanges, url, session.forPost(frame, headers), body, {
+      onHanded: (is) => {
+        handed = is
+        listener.onHanded(is)
+      },
+      onText: deliver,
+      isSettled: listener.isSettled,
+      reads: (status, type) => type.startsWith("application/json") && !isGone(status),
+      onDone: () => {},
+      onFault: (fault) => {
+        if (isExpiry(fault)) {
+          const reason = new SessionExpired({ server })
+          expired(() => listener.onFailure(reason))
+          return listener.onFailure(reason)
+        }
+        const said = fault._tag === "Status" ? HttpFault.errorIn(fault) : undefined
+        if (said?.["id"] === frame.id) line.receiver().onFrame(said)
+        else listener.onFailure(HttpFault.toReason(faults, frame.method, fault))
+      }
+    })
     return (why) => {
-      settled = true
-      stop()
-      if (line.isClosed()) return
+      abort()
+      // The end of the stream says it, from 2026 on.
+      if (line.isClosed() || session.isModern() || !handed) return
       // Nobody waits for the answer to a notice of cancellation, and its own failure changes nothing for the caller; but a
       // server whose calls are given up is one that may not answer this either.
-      let abortNotice = () => {}
-      const endNotice = () => {
-        disarm()
-        running.delete(endNotice)
-        abortNotice()
-      }
-      const disarm = wheel.after(Duration.toMillis(noticeTimeout), { expire: endNotice })
-      running.add(endNotice)
-      abortNotice = dispatcher.dispatch(
-        { method: "POST", url, headers: headers(), body: JSON.stringify(cancelled(frame.id, why)) },
-        { onResponse: () => {}, onData: () => {}, onEnd: endNotice, onFailure: endNotice }
-      )
+      notify(cancelled(frame.id, why))
     }
   }
+
+  const notify = (message: JSONRPCMessage) => {
+    const endNotice = () => {
+      disarm()
+      running.delete(endNotice)
+      abortNotice()
+    }
+    let abortNotice = () => {}
+    const disarm = wheel.after(noticeTimeout, { expire: endNotice })
+    running.add(endNotice)
+    abortNotice = send(
+      { method: "POST", url, headers: session.forPost({}), body: JSON.stringify(message) },
+      {
+        onHanded: () => {},
+        onUnauthorised: endNotice,
+        onResponse: () => {},
+        onData: () => {},
+        onEnd: endNotice,
+        onFailure: endNotice
+      }
+    )
+  }
+
+  /** A server that refuses or ignores the DELETE ends the session by its own timeout; the close goes on. */
+  const release = (id: string) =>
+    Effect.callback<string | undefined>((resume) => {
+      const done = (detail?: string) => resume(Effect.succeed(detail))
+      const abort = send(
+        { method: "DELETE", url, headers: session.forDelete(id), body: undefined },
+        {
+          onHanded: () => {},
+          onUnauthorised: ({ message }) => done(message),
+          // It may not allow it.
+          onResponse: (status) => {
+            done(status < 300 || status === 405 ? undefined : `HTTP ${status}`)
+            abort()
+          },
+          onData: () => {},
+          onEnd: () => {},
+          onFailure: ({ detail }) => done(detail)
+        }
+      )
+      return Effect.sync(abort)
+    }).pipe(
+      Effect.flatMap((refused) =>
+        refused === undefined ? Effect.void : Effect.logDebug(`"${server}" did not end the session: ${scrub(refused)}`)
+      )
+    )
 
   const stop = yield* Effect.cached(
     Effect.gen(function* () {
       end("it was closed by us")
-      yield* Effect.tryPromise(() => transport.terminateSession()).pipe(
+      const sessions = session.isModern() ? [] : session.held
+      yield* Effect.forEach(sessions, release, { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(Duration.min(sessionDeleteTimeout, config.limits.closeTimeout)),
-        // A server that refuses or ignores the DELETE ends the session by its own timeout; the close goes on.
-        Effect.catch((error) => Effect.logDebug(`"${server}" did not end the session: ${scrub(String(error.cause))}`)),
         Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
       )
-      yield* Effect.promise(() => transport.close())
       return "EndOfInput" as const
     }).pipe(Effect.uninterruptible)
   )
   yield* Effect.addFinalizer(() => stop)
 
   return {
-    transport: () => transport,
+    transport: faces.next,
     post,
     listen: line.listen,
     closed: line.closed,
     diagnostics: () => ({
       pid: undefined,
-      sessionId: transport.sessionId,
+      sessionId: session.id(),
+      stream: stream.status(),
       stderr: "",
-      noiseCount: 0,
-      noise: [],
+      noiseCount: noise.count(),
+      noise: noise.first,
       exitCode: undefined,
       signal: undefined
     }),

@@ -13,13 +13,14 @@ export interface SdkFaces {
   readonly closed: () => void
 }
 
-/** `make` brings what a face does; that a client closes its face ends nothing but `onClosed`, the wire is not its own. */
-export const make = (
-  make: () => Omit<Transport, "close">,
-  onClosed: (face: Transport) => void = () => {}
+/** `make` brings what a face does; a client that closes it ends only what `onClosed` ends, the wire is not its own. */
+export const make = <Face extends Omit<Transport, "close">>(
+  make: () => Face,
+  onClosed: (face: Face) => void = () => {}
 ): SdkFaces => {
-  let newest: Transport | undefined
-  const close = (face: Transport) => {
+  let newest: (Transport & Face) | undefined
+  const close = (face: Transport & Face) => {
+    onClosed(face)
     const { onclose } = face
     // Once, whoever closes it first; without it the client would hold on to what it waits for.
     face.onclose = undefined
@@ -27,9 +28,8 @@ export const make = (
   }
   return {
     next: () => {
-      const face: Transport = Object.assign(make(), {
+      const face: Transport & Face = Object.assign(make(), {
         close: () => {
-          onClosed(face)
           close(face)
           return Promise.resolve()
         }

@@ -88,9 +88,7 @@ const listChanged = new Set([
 ])
 
 const targetOf = (source: Server): string =>
-  source._tag === "Stdio" || source._tag === "Http"
-    ? Redaction.make(ServerConfig.secrets(source))(ServerConfig.target(source))
-    : source.identity
+  "identity" in source ? source.identity : Redaction.make(ServerConfig.secrets(source))(ServerConfig.target(source))
 
 const layerOf = (name: string, source: Server) =>
   source._tag === "FromLayer" ? source.layer : McpConnection.layer(source, { server: name })

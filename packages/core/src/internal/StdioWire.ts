@@ -12,15 +12,14 @@ import { type ProcessExit, ProcessOwner, type SpawnFailed } from "../ProcessOwne
 import * as ServerConfig from "../ServerConfig.ts"
 import { cancelled, type Wire } from "../Wire.ts"
 import { decode } from "./bytes.ts"
-import { answeredAtEnd, answeredAtStart, parseFrame } from "./frames.ts"
+import { parseFrame } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as LineFramer from "./LineFramer.ts"
+import * as Noise from "./Noise.ts"
+import * as Oversize from "./Oversize.ts"
 import * as Redaction from "./redaction.ts"
 import * as SdkFaces from "./SdkFaces.ts"
 import * as StderrTail from "./StderrTail.ts"
-
-const noiseKept = 5
-const noiseLength = 200
 
 interface Queued {
   readonly body: string
@@ -35,8 +34,7 @@ export const make = Effect.fnUntraced(function* (
   const owner = yield* ProcessOwner
   const scrub = Redaction.make(ServerConfig.secrets(config))
   const stderr = StderrTail.make()
-  const noise: Array<string> = []
-  let noiseCount = 0
+  const noise = Noise.make(scrub)
   let exit: ProcessExit | undefined
   let full = false
   let queuedSize = 0
@@ -65,27 +63,21 @@ export const make = Effect.fnUntraced(function* (
     const text = decode(bytes)
     const frame = parseFrame(text)
     if (frame === undefined) {
-      noiseCount++
-      if (noise.length < noiseKept) noise.push(scrub(text).slice(0, noiseLength).trim())
+      noise.heard(text)
     } else if (!line.receiver().onFrame(frame)) {
       faces.deliver(frame as unknown as JSONRPCMessage)
     }
   }
 
-  // A message over the limit fails only the call it answers; if that cannot be found, nothing on this line can be
-  // trusted to be answered any more.
-  const answersOne = (id: number | undefined): boolean => id !== undefined && line.receiver().onTooLarge(id)
-  let answered = false
+  const oversize = Oversize.make(
+    (id) => line.receiver().onTooLarge(id),
+    () => end(`it sent a message over ${config.limits.maxMessageBytes} bytes that answers no known request`)
+  )
 
   const push = LineFramer.make(config.limits.maxMessageBytes, {
     onLine,
-    onOversize: (head) => {
-      answered = answersOne(answeredAtStart(decode(head)))
-    },
-    onOversizeEnd: (tail) => {
-      if (answered || answersOne(answeredAtEnd(decode(tail)))) return
-      end(`it sent a message over ${config.limits.maxMessageBytes} bytes that answers no known request`)
-    },
+    onOversize: (head) => oversize.onOversize(decode(head)),
+    onOversizeEnd: (tail) => oversize.onOversizeEnd(decode(tail)),
     onEndless: () => end("it sends a line without end")
   })
 
@@ -170,9 +162,10 @@ export const make = Effect.fnUntraced(function* (
     diagnostics: () => ({
       pid: child.pid,
       sessionId: undefined,
+      stream: undefined,
       stderr: scrub(stderr.text(10)),
-      noiseCount,
-      noise,
+      noiseCount: noise.count(),
+      noise: noise.first,
       exitCode: exit?.code,
       signal: exit?.signal
     }),

@@ -81,6 +81,7 @@ export const make = Effect.fnUntraced(function* (
     diagnostics: () => ({
       pid: undefined,
       sessionId: inner.sessionId,
+      stream: undefined,
       stderr: "",
       noiseCount: 0,
       noise: [],

@@ -126,10 +126,10 @@ const reached = {
   headers: Schema.optionalKey(Schema.Record(Schema.String, secretText))
 }
 
-/** The types that name a server which is started, and one which is reached over HTTP. */
+/** The types that name a server which is started, and one which is reached over HTTP in its present or its old way. */
 export const types = {
   started: ["stdio"],
-  reached: ["http", "streamable-http", "streamable_http", "streamableHttp"]
+  reached: ["http", "streamable-http", "streamable_http", "streamableHttp", "sse"]
 } as const
 
 export const Server = Schema.Struct({

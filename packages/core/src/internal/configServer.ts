@@ -30,7 +30,7 @@ const contradictions = (
     problems.push({ path, expected: "expected command (or cmd) to start the server, or url to reach it" })
   }
   if (has("url") && Fields.types.started.some((type) => type === entry["type"])) {
-    refuse("type", "expected http, as the server has a url")
+    refuse("type", "expected http or sse, as the server has a url")
   }
   if ((has("command") || has("cmd")) && Fields.types.reached.some((type) => type === entry["type"])) {
     refuse("type", "expected stdio, as the server has a command")
@@ -73,12 +73,15 @@ const build = (fields: Fields.Server, disabled: string | undefined): ServerConfi
     inheritEnv,
     name: __,
     timeout,
-    type: ___,
+    type,
     url,
     ...rest
   } = fields
   const limits = timeout === undefined ? rest : { ...rest, callTimeout: timeout }
-  if (url !== undefined) return ServerConfig.http({ ...limits, url, headers, disabled })
+  if (url !== undefined) {
+    const options = { ...limits, url, headers, disabled }
+    return type === "sse" ? ServerConfig.sse(options) : ServerConfig.http(options)
+  }
   const [program, ...given] = cmd ?? [command ?? "", ...(args ?? [])]
   return ServerConfig.stdio({
     ...limits,

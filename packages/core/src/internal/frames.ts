@@ -40,3 +40,8 @@ export const answeredAtStart = (head: string): number | undefined => idIn(atStar
 
 /** The same for a message that ends like this. */
 export const answeredAtEnd = (tail: string): number | undefined => idIn(atEnd, tail)
+
+const unasked = new RegExp(String.raw`^\s*\{\s*(?:${version}\s*,\s*)?"method"\s*:`)
+
+/** Whether a message that begins like this is a notification, or a request, rather than an answer. */
+export const isUnasked = (head: string): boolean => unasked.test(head)

@@ -108,79 +108,121 @@ export const processes = (
     })
   )
 
-/** One POST of the engine, to be answered by the test. */
-export interface Posted {
+/** One request over HTTP, to be answered by the test. */
+export interface Exchange {
   readonly request: HttpDispatcher.HttpRequest
-  readonly frame: Record<string, unknown>
   readonly listener: HttpDispatcher.HttpListener
   aborted: boolean
   readonly respond: (status: number, headers?: Readonly<Record<string, string>>, body?: string) => void
   readonly data: (text: string) => void
+  readonly end: () => void
+  /** The connection breaks. */
+  readonly fail: (detail?: string) => void
 }
 
-/** A server over HTTP: the handshake is answered by `fetch`, the engine's requests by the test. */
+/** One POST of the engine. */
+export interface Posted extends Exchange {
+  readonly frame: Record<string, unknown>
+}
+
+/** A server over HTTP: the handshake is answered by itself, the engine's calls by the test. */
 export class FakeHttp {
+  /** POSTs of the engine: calls, and notices of their end. */
   readonly posts: Array<Posted> = []
-  readonly fetched: Array<{ readonly method: string; readonly headers: Headers; readonly body: string | undefined }> =
-    []
+  /** Everything else that was posted: handshake and lists. */
+  readonly others: Array<Posted> = []
+  readonly gets: Array<Exchange> = []
+  readonly deletes: Array<Exchange> = []
   sessionId: string | undefined = "session-1"
-  /** Sessions that `fetch` answers with 404. */
+  /** Sessions that are answered with 404. */
   readonly expired = new Set<string>()
   /** Default: the session ends at once. */
-  onDelete: () => Promise<Response> = () => Promise.resolve(new Response(null, { status: 200 }))
+  onDelete: (exchange: Exchange) => void = (exchange) => exchange.respond(200, {}, "")
+  /** Default: there is no stream. */
+  onGet: (exchange: Exchange) => void = (exchange) => exchange.respond(405)
   onPosted: ((post: Posted) => void) | undefined
+  /** Whether it answers this message of the handshake itself; default: it does. */
+  onOther: (post: Posted) => boolean = () => false
 
   last(tool: string): Posted {
     return this.posts.findLast(({ frame }) => (frame["params"] as Record<string, unknown>)["name"] === tool)!
+  }
+
+  private answer(post: Posted) {
+    const { frame, request } = post
+    if (this.onOther(post)) return
+    if (this.expired.has(request.headers["mcp-session-id"] ?? "")) return post.respond(404)
+    if (frame["method"] === "tools/list") {
+      return post.respond(200, json, result(post, { tools: [{ name: "t", inputSchema: { type: "object" } }] }))
+    }
+    if (frame["method"] !== "initialize") return post.respond(202, {}, "")
+    const { protocolVersion } = frame["params"] as Record<string, unknown>
+    const session: Record<string, string> = this.sessionId === undefined ? {} : { "mcp-session-id": this.sessionId }
+    const serverInfo = { name: "fake", version: "1" }
+    post.respond(
+      200,
+      { ...json, ...session },
+      result(post, { protocolVersion, capabilities: { tools: {} }, serverInfo })
+    )
+  }
+
+  private start(request: HttpDispatcher.HttpRequest, listener: HttpDispatcher.HttpListener): Exchange {
+    const exchange: Exchange = {
+      request,
+      listener,
+      aborted: false,
+      data: (text) => {
+        if (!exchange.aborted) listener.onData(new TextEncoder().encode(text))
+      },
+      end: () => {
+        if (!exchange.aborted) listener.onEnd()
+      },
+      fail: (detail = "the socket broke") => {
+        if (!exchange.aborted) listener.onFailure({ delivery: "OutcomeUnknown", detail })
+      },
+      respond: (status, headers = {}, body) => {
+        if (exchange.aborted) return
+        listener.onResponse(status, (name) => headers[name.toLowerCase()])
+        if (body === undefined) return
+        exchange.data(body)
+        exchange.end()
+      }
+    }
+    return exchange
+  }
+
+  private dispatch(request: HttpDispatcher.HttpRequest, listener: HttpDispatcher.HttpListener): Exchange {
+    const exchange = this.start(request, listener)
+    if (request.method === "GET") {
+      this.gets.push(exchange)
+      queueMicrotask(() => this.onGet(exchange))
+    } else if (request.method === "DELETE") {
+      this.deletes.push(exchange)
+      queueMicrotask(() => this.onDelete(exchange))
+    } else {
+      const post: Posted = Object.assign(exchange, { frame: JSON.parse(request.body!) as Record<string, unknown> })
+      const { id, method } = post.frame
+      const isEngines = typeof id === "number" ? id >= 1_000_000_000 : method === "notifications/cancelled"
+      if (isEngines && method !== "tools/list") {
+        this.posts.push(post)
+        queueMicrotask(() => this.onPosted?.(post))
+      } else {
+        this.others.push(post)
+        queueMicrotask(() => this.answer(post))
+      }
+    }
+    return exchange
   }
 
   get layer() {
     return Layer.merge(
       noProcesses,
       Layer.succeed(HttpDispatcher.HttpDispatcher, {
-        fetch: (_url, init) => {
-          const body = typeof init?.body === "string" ? init.body : undefined
-          const method = init?.method ?? "GET"
-          this.fetched.push({ method, headers: new Headers(init?.headers), body })
-          if (method === "DELETE") return this.onDelete()
-          if (method === "GET") return Promise.resolve(new Response(null, { status: 405 }))
-          const frame = JSON.parse(body!) as Record<string, unknown>
-          const headers: Record<string, string> = { "content-type": "application/json" }
-          const answer = (result: unknown) =>
-            Promise.resolve(new Response(JSON.stringify({ jsonrpc: "2.0", id: frame["id"], result }), { headers }))
-          if (this.expired.has(new Headers(init?.headers).get("mcp-session-id") ?? "")) {
-            return Promise.resolve(new Response(null, { status: 404 }))
-          }
-          if (frame["method"] === "tools/list") {
-            return answer({ tools: [{ name: "t", inputSchema: { type: "object" } }] })
-          }
-          if (frame["method"] !== "initialize") return Promise.resolve(new Response(null, { status: 202 }))
-          const { protocolVersion } = frame["params"] as Record<string, unknown>
-          if (this.sessionId !== undefined) headers["mcp-session-id"] = this.sessionId
-          return answer({ protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "fake", version: "1" } })
-        },
+        fetch: () => Promise.reject(new Error("no fetch here")),
         dispatch: (request, listener) => {
-          const data = (text: string) => {
-            if (!post.aborted) listener.onData(new TextEncoder().encode(text))
-          }
-          const post: Posted = {
-            request,
-            frame: JSON.parse(request.body!) as Record<string, unknown>,
-            listener,
-            aborted: false,
-            data,
-            respond: (status, headers = {}, body) => {
-              if (post.aborted) return
-              listener.onResponse(status, (name) => headers[name.toLowerCase()])
-              if (body === undefined) return
-              data(body)
-              if (!post.aborted) listener.onEnd()
-            }
-          }
-          this.posts.push(post)
-          queueMicrotask(() => this.onPosted?.(post))
+          const exchange = this.dispatch(request, listener)
           return () => {
-            post.aborted = true
+            exchange.aborted = true
           }
         }
       })
