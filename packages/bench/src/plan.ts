@@ -108,7 +108,10 @@ const workloadTable = {
   },
   "stdio-64": {
     title: "stdio, 64 at once",
-    metrics: [ratio("time", "µs", 1.9, 1.6, { sdk: 3.91, raw: 5.9 }), ratio("cpu", "µs", 3, 2.3, { sdk: 7.42, raw: 3.3 })],
+    metrics: [
+      ratio("time", "µs", 1.9, 1.6, { sdk: 3.91, raw: 5.9 }),
+      ratio("cpu", "µs", 3, 2.3, { sdk: 7.42, raw: 3.3 })
+    ],
     quick: true
   },
   "http-64": {
@@ -122,7 +125,10 @@ const workloadTable = {
   },
   "stdio-10x8": {
     title: "10 stdio servers × 8",
-    metrics: [ratio("time", "µs", 1.8, 1.5, { sdk: 4.03, raw: 8.4 }), ratio("cpu", "µs", 2.6, 2, { sdk: 5.72, raw: 6.2 })]
+    metrics: [
+      ratio("time", "µs", 1.8, 1.5, { sdk: 4.03, raw: 8.4 }),
+      ratio("cpu", "µs", 2.6, 2, { sdk: 5.72, raw: 6.2 })
+    ]
   },
   "stdio-1m": {
     title: "1 MiB result, stdio",

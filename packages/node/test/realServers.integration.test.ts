@@ -151,16 +151,19 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
-const startEverything = Effect.fnUntraced(function* (port: number) {
+const startEverything = Effect.fnUntraced(function* (
+  port: number,
+  transport: "streamableHttp" | "sse" = "streamableHttp"
+) {
   const server = yield* spawn({
     command: process.execPath,
-    args: [everything, "streamableHttp"],
+    args: [everything, transport],
     env: { PORT: String(port) },
     inheritEnv: "minimal",
     cwd: undefined,
     stopTimeout: Duration.seconds(2)
   })
-  yield* server.heard(`listening on port ${port}`)
+  yield* server.heard(transport === "sse" ? `running on port ${port}` : `listening on port ${port}`)
   return server
 })
 
@@ -171,6 +174,36 @@ it.live("server-everything over HTTP, whose session ends with the pool", () =>
     yield* withPool({ it: ServerConfig.http({ url: `http://127.0.0.1:${port}/mcp` }) }, tryOut)
     const session = /Session initialized with ID: (\S+)/.exec(server.stdout.join(""))![1]!
     yield* server.heard(`Received session termination request for session ${session}`)
+  }).pipe(Effect.provide(McpNode.layer))
+)
+
+it.live("server-everything over HTTP+SSE, whose stream ends with the pool", () =>
+  Effect.gen(function* () {
+    const port = yield* freePort
+    const server = yield* startEverything(port, "sse")
+    yield* withPool({ it: ServerConfig.sse({ url: `http://127.0.0.1:${port}/sse` }) }, tryOut)
+    const session = /Client Connected:\s+(\S+)/.exec(server.stderr.join(""))![1]!
+    yield* server.heard(`Client Disconnected:  ${session}`)
+  }).pipe(Effect.provide(McpNode.layer))
+)
+
+it.live("server-everything over HTTP+SSE is used again after a restart on the same port", () =>
+  Effect.gen(function* () {
+    const port = yield* freePort
+    const first = yield* startEverything(port, "sse")
+    yield* withPool({ it: ServerConfig.sse({ url: `http://127.0.0.1:${port}/sse` }) }, (pool) =>
+      Effect.gen(function* () {
+        yield* echo(pool)
+        const running = yield* Effect.forkChild(Effect.flip(pool.callTool(longRunning(10))))
+        yield* eventually(pool.stats, (stats) => stats.running === 1)
+        process.kill(first.pid, "SIGKILL")
+        const lost = yield* timed(Fiber.join(running))
+        assert.deepInclude(lost.value.reason, { _tag: "ConnectionLost" as const, delivery: "OutcomeUnknown" as const })
+        assert.isBelow(lost.millis, 2_000)
+        yield* startEverything(port, "sse")
+        yield* eventually(Effect.option(echo(pool)), Option.isSome)
+      })
+    )
   }).pipe(Effect.provide(McpNode.layer))
 )
 

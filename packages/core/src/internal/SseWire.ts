@@ -50,6 +50,7 @@ export const make = Effect.fnUntraced(function* (
   const limit = config.limits.maxMessageBytes
   const faults: HttpFault.Context = { server, scrub, limit }
   const exchanges: HttpExchange.HttpLine = { send, wheel, run, limit, running, rest: undefined, noise: noise.heard }
+  let endpoint = url
   const opened = yield* Deferred.make<URL, StreamFailed | McpError>()
 
   const line = LineEnd.make((detail, delivery) => new ConnectionLost({ server, detail, stderr: "", delivery }))
@@ -78,44 +79,12 @@ export const make = Effect.fnUntraced(function* (
     )
   }
 
-  const ended = (how: EventStream.StreamEnd): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const detail = scrub(how.detail)
-      end(`its event stream was lost: ${detail}`)
-      return Deferred.fail(
-        opened,
-        how._tag === "Unauthorised"
-          ? how.error
-          : how._tag === "Refused" && (how.status === 401 || how.status === 403)
-            ? new McpError({ reason: HttpAuth.required(server, scrub, how.status, how.challenge) })
-            : new StreamFailed(`its event stream could not be opened: ${detail}`)
-      )
-    })
-
-  const stream = EventStream.open({
-    url,
-    send,
-    headers: session.forGet(undefined),
-    limit,
-    cursor: EventStream.cursor(),
-    reader: {
-      onText,
-      onOther,
-      ...Oversize.make(
-        (id) => line.receiver().onTooLarge(id),
-        () => end(`it sent a message over ${limit} bytes that answers no known request`)
-      ),
-      onEndless: () => {}
-    }
-  })
-  const fiber = run(Effect.flatMap(stream, ended))
-  running.add(() => fiber.interruptUnsafe())
-  const stop = Effect.sync(() => {
-    end("it was closed by us")
-    return "EndOfInput" as const
-  })
-  yield* Effect.addFinalizer(() => stop)
-  const endpoint = yield* Deferred.await(opened)
+  const failureOf = (how: EventStream.StreamEnd): StreamFailed | McpError => {
+    if (how._tag === "Unauthorised") return how.error
+    return how._tag === "Refused" && (how.status === 401 || how.status === 403)
+      ? new McpError({ reason: HttpAuth.required(server, scrub, how.status, how.challenge) })
+      : new StreamFailed(`its event stream could not be opened: ${scrub(how.detail)}`)
+  }
 
   /** Posts a message; its answer, if it has one, comes on the stream. */
   const submit = (
@@ -128,7 +97,7 @@ export const make = Effect.fnUntraced(function* (
       onHanded,
       onText: () => {},
       isSettled: () => true,
-      reads: () => true,
+      reads: (status) => status !== 404,
       onDone,
       onFault: (fault) => {
         const isExpiry = fault._tag === "Status" && fault.status === 404
@@ -167,6 +136,37 @@ export const make = Effect.fnUntraced(function* (
       for (const reject of waiting) reject(new Error("the connection is closed"))
     }
   )
+
+  const stream = EventStream.open({
+    url,
+    send,
+    headers: session.forGet(undefined),
+    limit,
+    cursor: EventStream.cursor(),
+    reader: {
+      onText,
+      onOther,
+      ...Oversize.make(
+        (id) => line.receiver().onTooLarge(id),
+        () => end(`it sent a message over ${limit} bytes that answers no known request`)
+      ),
+      onEndless: () => {}
+    }
+  })
+  const fiber = run(
+    Effect.map(stream, (how) => {
+      // In this order: the end of the line ends this fibre as well.
+      Deferred.doneUnsafe(opened, Effect.fail(failureOf(how)))
+      end(`its event stream was lost: ${scrub(how.detail)}`)
+    })
+  )
+  running.add(() => fiber.interruptUnsafe())
+  const stop = Effect.sync(() => {
+    end("it was closed by us")
+    return "EndOfInput" as const
+  })
+  yield* Effect.addFinalizer(() => stop)
+  endpoint = yield* Deferred.await(opened)
 
   const post: Wire["post"] = (frame, body, listener) => {
     let handed = false

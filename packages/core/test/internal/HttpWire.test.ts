@@ -1,37 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Limits, McpConnection, type McpError, McpPool, ServerConfig } from "@scoped-mcp/core"
-import { Effect, Exit, Fiber, Option, Scope } from "effect"
+import { McpConnection, McpPool, ServerConfig } from "@scoped-mcp/core"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { call, canary, config, failure, text, withHttp } from "../support/http.ts"
 import * as Platform from "../support/platform.ts"
-
-const canary = "canary-token-123"
-const config = (limits: Limits.ServerLimits = {}) =>
-  ServerConfig.http({
-    url: "https://example.com/mcp?key=canary-query-123",
-    headers: { Authorization: `Bearer ${canary}` },
-    ...limits
-  })
-
-const withHttp = <A, E>(
-  body: (connection: McpConnection.Connection, http: Platform.FakeHttp) => Effect.Effect<A, E>,
-  options: Limits.ServerLimits & { readonly http?: Platform.FakeHttp } = {}
-) => {
-  const { http = new Platform.FakeHttp(), ...limits } = options
-  return Effect.gen(function* () {
-    return yield* body(yield* McpConnection.make("web", config(limits)), http)
-  }).pipe(Effect.provide(http.layer), Effect.scoped)
-}
-
-const call = (connection: McpConnection.Connection, tool = "t", onProgress?: (progress: number) => void) =>
-  Effect.forkDetach(Effect.exit(connection.callTool({ tool, onProgress: ({ progress }) => onProgress?.(progress) })), {
-    startImmediately: true
-  })
-
-const text = (fiber: Fiber.Fiber<Exit.Exit<{ readonly text: string }, McpError.McpError>>) =>
-  Effect.map(Effect.flatten(Fiber.join(fiber)), ({ text }) => text)
-
-const failure = (fiber: Fiber.Fiber<Exit.Exit<unknown, McpError.McpError>>) =>
-  Effect.map(Fiber.join(fiber), (exit) => Option.getOrThrow(Exit.findErrorOption(exit)).reason)
 
 describe("HttpWire", () => {
   it.effect("posts with the session, the protocol version and the declared headers, and reads JSON", () =>
@@ -158,6 +130,72 @@ describe("HttpWire", () => {
     )
   )
 
+  it.effect("says what a server says with a refusal, and takes its answer for one whatever the status", () =>
+    withHttp((connection, http) =>
+      Effect.gen(function* () {
+        const refused = yield* call(connection)
+        const error = (id: unknown, message: string) =>
+          JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_602, message } })
+        http.last("t").respond(400, Platform.json, error(null, `no session, said ${canary}`))
+        assert.deepInclude(yield* failure(refused), {
+          _tag: "ProtocolError",
+          detail: "HTTP 400: no session, said <redacted>"
+        })
+        const answered = yield* call(connection, "answered")
+        const post = http.last("answered")
+        post.respond(422, Platform.json, error(post.frame["id"], "unknown tool"))
+        assert.deepInclude(yield* failure(answered), { _tag: "ProtocolError", code: -32_602, detail: "unknown tool" })
+      })
+    )
+  )
+
+  it.effect("follows a redirect that stays within the origin, with all that was sent", () =>
+    withHttp((connection, http) =>
+      Effect.gen(function* () {
+        const running = yield* call(connection)
+        const first = http.last("t")
+        first.respond(307, { location: "/mcp/" })
+        const second = http.last("t")
+        assert.isTrue(first.aborted)
+        assert.strictEqual(second.request.url.href, "https://example.com/mcp/")
+        assert.deepStrictEqual(second.request.headers, first.request.headers)
+        assert.strictEqual(second.request.body, first.request.body)
+        second.respond(200, Platform.json, Platform.result(second, Platform.hello))
+        assert.strictEqual(yield* text(running), "hello")
+      })
+    )
+  )
+
+  it.effect("follows no circle of redirects", () =>
+    withHttp((connection, http) =>
+      Effect.gen(function* () {
+        const running = yield* call(connection)
+        http.onPosted = (post) => post.respond(308, { location: "/mcp" })
+        http.onPosted(http.last("t"))
+        assert.deepInclude(yield* failure(running), { _tag: "ProtocolError" })
+        assert.lengthOf(http.posts, 6)
+      })
+    )
+  )
+
+  it.effect("sends user info of the address as Basic credentials, and nowhere else", () => {
+    const http = new Platform.FakeHttp()
+    return Effect.gen(function* () {
+      yield* McpConnection.make("web", ServerConfig.http({ url: "https://us%C3%A9r:p%40ss-word@example.com/mcp" }))
+      yield* McpConnection.make(
+        "declared",
+        ServerConfig.http({
+          url: "https://user:pass-word@example.com/mcp",
+          headers: { authorization: "Bearer own-token" }
+        })
+      )
+      const [first, , second] = http.others
+      assert.strictEqual(first!.request.headers["authorization"], "Basic dXPDqXI6cEBzcy13b3Jk")
+      assert.strictEqual(first!.request.url.href, "https://example.com/mcp")
+      assert.strictEqual(second!.request.headers["authorization"], "Bearer own-token")
+    }).pipe(Effect.provide(http.layer), Effect.scoped)
+  })
+
   it.effect("does not call a request unsent that was posted and never answered", () =>
     withHttp((connection, http) =>
       Effect.gen(function* () {
@@ -186,6 +224,45 @@ describe("HttpWire", () => {
           assert.isTrue(http.last("t").aborted)
         }),
       { maxMessageBytes: "32 KiB" }
+    )
+  )
+
+  it.effect("passes over a notification over the limit, and reads the answer after it", () =>
+    withHttp(
+      (connection, http) =>
+        Effect.gen(function* () {
+          const running = yield* call(connection)
+          const post = http.last("t")
+          post.respond(200, Platform.sse)
+          post.data(
+            Platform.event({ jsonrpc: "2.0", method: "notifications/message", params: { data: "x".repeat(40_000) } })
+          )
+          post.data(Platform.event({ jsonrpc: "2.0", id: post.frame["id"], result: Platform.hello }))
+          assert.strictEqual(yield* text(running), "hello")
+          assert.strictEqual((yield* connection.diagnostics).noiseCount, 1)
+        }),
+      { maxMessageBytes: "32 KiB" }
+    )
+  )
+
+  it.effect("lets the server end a stream that has brought its answer, and ends it itself after 2 seconds", () =>
+    withHttp((connection, http) =>
+      Effect.gen(function* () {
+        for (const tool of ["ends", "stays"]) {
+          const running = yield* call(connection, tool)
+          const post = http.last(tool)
+          post.respond(200, Platform.sse)
+          post.data(Platform.event({ jsonrpc: "2.0", id: post.frame["id"], result: Platform.hello }))
+          assert.strictEqual(yield* text(running), "hello")
+        }
+        http.last("ends").end()
+        yield* TestClock.adjust("1999 millis")
+        assert.isFalse(http.last("stays").aborted)
+        yield* TestClock.adjust("1 millis")
+        assert.isTrue(http.last("stays").aborted)
+        assert.isFalse(http.last("ends").aborted)
+        assert.lengthOf(http.posts, 2)
+      })
     )
   )
 
