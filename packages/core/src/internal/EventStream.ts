@@ -100,7 +100,7 @@ export const open = (opening: Opening): Effect.Effect<StreamEnd> =>
             // A proxy in front of it says that it is not there.
             if (status >= 500) end({ _tag: "Unreachable", ...how })
             else end({ _tag: "Refused", status, ...how, challenge: header("www-authenticate") })
-          } else if (type.startsWith("text/event-stream")) opening.onOpen?.()
+          } else if (type.toLowerCase().startsWith("text/event-stream")) opening.onOpen?.()
           else end({ _tag: "Refused", status, detail: `the content type of the stream is "${type}"` })
         },
         onData: (chunk) => {

@@ -1,6 +1,6 @@
 /** How requests to one HTTP server are authorised beyond the headers that its configuration declares. */
 import type * as Effect from "effect/Effect"
-import { AuthRequired, McpError } from "../McpError.ts"
+import { AuthRequired, type McpError } from "../McpError.ts"
 import type { Scrub } from "./redaction.ts"
 
 /** A server's refusal of a request. `nonce` is the one it wants in the next proof. */

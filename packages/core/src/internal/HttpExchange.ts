@@ -71,6 +71,7 @@ export const start = (
   let size = 0
   let refused: { readonly status: number; readonly header: (name: string) => string | undefined } | undefined
   let cursor: EventStream.Cursor | undefined
+  let reader: EventStream.EventReader | undefined
   let events: ((chunk: Uint8Array) => void) | undefined
   let disarm: (() => void) | undefined
 
@@ -105,7 +106,7 @@ export const start = (
     })
   }
 
-  const reader: EventStream.EventReader = {
+  const makeReader = (): EventStream.EventReader => ({
     onText: (text) => {
       if (over) return
       listener.onText(text)
@@ -120,12 +121,13 @@ export const start = (
     onEndless: () => {
       if (!over) fault({ _tag: "TooLarge" })
     }
-  }
+  })
 
   /** The stream is gone; that the answer is not there yet may be made up for. */
   const lost = (detail: string, delivery: "NotSent" | "OutcomeUnknown") => {
     if (accepted && listener.isSettled()) return done()
-    if (cursor?.lastEventId === undefined || line.rest === undefined) return fault({ _tag: "Lost", detail, delivery })
+    if (cursor?.lastEventId === undefined || reader === undefined || line.rest === undefined)
+      return fault({ _tag: "Lost", detail, delivery })
     const resumed = HttpResume.run(cursor, line.rest(cursor, reader, listener.isSettled), listener.isSettled)
     const fiber = line.run(resumed)
     abort = () => fiber.interruptUnsafe()
@@ -149,9 +151,10 @@ export const start = (
       onUnauthorised: (error) => fault({ _tag: "Unauthorised", error }),
       onResponse: (status, header) => {
         const type = header("content-type") ?? ""
+        const kind = type.toLowerCase()
         if (status < 200 || status >= 300) {
           refused = { status, header }
-          if (speaksForItself(status, header) || !listener.reads(status, type)) return refusal()
+          if (speaksForItself(status, header) || !listener.reads(status, kind)) return refusal()
           disarm = line.wheel.after(grace, { expire: refusal })
           return
         }
@@ -159,10 +162,11 @@ export const start = (
         listener.onAccepted?.(header)
         if (over) return
         if (listener.isSettled()) linger()
-        else if (type.startsWith("text/event-stream")) {
+        else if (kind.startsWith("text/event-stream")) {
           cursor = EventStream.cursor()
+          reader = makeReader()
           events = EventStream.reader(line.limit, cursor, reader)
-        } else if (!type.startsWith("application/json")) fault({ _tag: "ContentType", type })
+        } else if (!kind.startsWith("application/json")) fault({ _tag: "ContentType", type })
       },
       onData: (chunk) => {
         if (over) return

@@ -1,18 +1,12 @@
-/**
- * Sends a request over HTTP with the credentials it needs: again when the server refuses them and others are at hand,
- * and elsewhere when it is moved within its origin. Without authorisation it adds nothing to the dispatcher's own work.
- */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+/** Sends a request over HTTP, and sends it elsewhere when the server moves it within its origin. */
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Result from "effect/Result"
 import type { HttpDispatcher, HttpListener, HttpRequest } from "../HttpDispatcher.ts"
-import { McpError } from "../McpError.ts"
-import * as HttpAuth from "./HttpAuth.ts"
+import type { McpError } from "../McpError.ts"
+import * as AuthorisedSend from "./AuthorisedSend.ts"
+import type { HttpAuth } from "./HttpAuth.ts"
+import { mostRedirects, redirected } from "./httpRedirect.ts"
 import type { Scrub } from "./redaction.ts"
-
-/** Refusals of credentials, and redirects, that one request may meet. */
-const most = { refusals: 3, redirects: 5 } as const
 
 export interface SendListener extends HttpListener {
   /** With false the server has refused to look at it. */
@@ -26,93 +20,39 @@ export type Send = (request: HttpRequest, listener: SendListener) => () => void
 
 export type Run = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
-const wantsMoreScope = (challenge: string | undefined): boolean =>
-  challenge !== undefined && /\berror\s*=\s*"?insufficient_scope\b/i.test(challenge)
-
-/** Where a redirect leads that keeps the request as it is and stays within the origin. */
-const redirected = (request: HttpRequest, url: URL, status: number, location: string | undefined): URL | undefined => {
-  const keeps = status === 307 || status === 308 || (request.method === "GET" && (status === 301 || status === 302))
-  if (!keeps || location === undefined || !URL.canParse(location, url)) return undefined
-  const to = new URL(location, url)
-  return to.origin === url.origin ? to : undefined
+export interface SendOptions {
+  readonly server: string
+  readonly scrub: Scrub
+  readonly dispatcher: HttpDispatcher["Service"]
+  readonly run: Run
 }
 
-export const make =
-  (options: {
-    readonly server: string
-    readonly scrub: Scrub
-    readonly dispatcher: HttpDispatcher["Service"]
-    readonly auth: HttpAuth.HttpAuth | undefined
-    readonly run: Run
-  }): Send =>
-  (request, listener) => {
-    const { auth, dispatcher, run, scrub, server } = options
-    let ended = false
-    let abort = () => {}
-    let refusals = 0
-    let redirects = 0
-
-    const step = <A>(effect: Effect.Effect<A, McpError>, next: (value: A) => void) => {
-      const fiber = run(Effect.result(effect))
-      abort = () => fiber.interruptUnsafe()
-      fiber.addObserver((exit) => {
-        if (ended) return
-        if (Exit.isFailure(exit)) listener.onFailure({ delivery: "NotSent", detail: "it could not be authorised" })
-        else if (Result.isFailure(exit.value)) listener.onUnauthorised(exit.value.failure)
-        else next(exit.value.success)
-      })
-    }
-
-    const begin = (url: URL) => {
-      if (auth === undefined) return dispatch(url, request.headers, 0)
-      step(auth.headers({ method: request.method, url }), ({ generation, headers }) =>
-        dispatch(url, { ...request.headers, ...headers }, generation)
-      )
-    }
-
-    /** Tells what the server does not take as it was sent; false is for everybody else to read. */
-    const tryAgain = (
-      url: URL,
-      generation: number,
-      status: number,
-      header: (name: string) => string | undefined
-    ): boolean => {
-      const challenge = header("www-authenticate")
-      if (auth !== undefined && (status === 401 || (status === 403 && wantsMoreScope(challenge)))) {
-        abort()
-        if (status === 401) listener.onHanded(false)
-        if (refusals++ === most.refusals) {
-          listener.onUnauthorised(new McpError({ reason: HttpAuth.required(server, scrub, status, challenge) }))
-        } else {
-          step(auth.refused({ status, challenge, generation, nonce: header("dpop-nonce") }), () => begin(url))
-        }
-        return true
-      }
-      const to = redirected(request, url, status, header("location"))
-      if (to === undefined || redirects++ === most.redirects) return false
+/** Every call comes this way: nothing is made for what hardly ever happens. */
+const plain = (
+  dispatcher: HttpDispatcher["Service"],
+  request: HttpRequest,
+  listener: SendListener,
+  redirects: number
+): (() => void) => {
+  listener.onHanded(true)
+  let abort = dispatcher.dispatch(request, {
+    onResponse: (status, header) => {
+      const isMoved = status >= 300 && status < 400 && redirects < mostRedirects
+      const url = isMoved ? redirected(request, status, header("location")) : undefined
+      if (url === undefined) return listener.onResponse(status, header)
       abort()
-      begin(to)
-      return true
-    }
+      abort = plain(dispatcher, { ...request, url }, listener, redirects + 1)
+    },
+    onData: listener.onData,
+    onEnd: listener.onEnd,
+    onFailure: listener.onFailure
+  })
+  return () => abort()
+}
 
-    const dispatch = (url: URL, headers: HttpRequest["headers"], generation: number) => {
-      listener.onHanded(true)
-      abort = dispatcher.dispatch(
-        url === request.url && headers === request.headers ? request : { ...request, url, headers },
-        {
-          onResponse: (status, header) => {
-            if (status < 300 || !tryAgain(url, generation, status, header)) listener.onResponse(status, header)
-          },
-          onData: listener.onData,
-          onEnd: listener.onEnd,
-          onFailure: listener.onFailure
-        }
-      )
-    }
-
-    begin(request.url)
-    return () => {
-      ended = true
-      abort()
-    }
-  }
+export const make = (options: SendOptions, auth: HttpAuth | undefined): Send => {
+  const { dispatcher } = options
+  return auth === undefined
+    ? (request, listener) => plain(dispatcher, request, listener, 0)
+    : (request, listener) => AuthorisedSend.start(options, auth, request, listener)
+}

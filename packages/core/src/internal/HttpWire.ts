@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (
   const noise = Noise.make(scrub)
   const { declared, url } = HttpHeaders.of(config)
   const session = HttpSession.make(declared)
-  const send = HttpSend.make({ server, scrub, dispatcher, auth, run })
+  const send = HttpSend.make({ server, scrub, dispatcher, run }, auth)
   const running = new Set<() => void>()
   const limit = config.limits.maxMessageBytes
   const faults: HttpFault.Context = { server, scrub, limit }

@@ -5,6 +5,7 @@
  * https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
  */
 import type { JSONRPCMessage } from "@modelcontextprotocol/client"
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -31,7 +32,11 @@ import * as SdkFaces from "./SdkFaces.ts"
 const sessionExpired = "its session has expired"
 
 /** Why the stream could not be opened. */
-class StreamFailed extends Error {}
+class StreamFailed extends Data.TaggedError("StreamFailed")<{ readonly detail: string }> {
+  override get message() {
+    return this.detail
+  }
+}
 
 export const make = Effect.fnUntraced(function* (
   server: string,
@@ -45,7 +50,7 @@ export const make = Effect.fnUntraced(function* (
   const noise = Noise.make(scrub)
   const { declared, url } = HttpHeaders.of(config)
   const session = HttpSession.make(declared)
-  const send = HttpSend.make({ server, scrub, dispatcher, auth, run })
+  const send = HttpSend.make({ server, scrub, dispatcher, run }, auth)
   const running = new Set<() => void>()
   const limit = config.limits.maxMessageBytes
   const faults: HttpFault.Context = { server, scrub, limit }
@@ -75,7 +80,7 @@ export const make = Effect.fnUntraced(function* (
       opened,
       isOurs
         ? Effect.succeed(new URL(data, url))
-        : Effect.fail(new StreamFailed("it names an address of another origin"))
+        : Effect.fail(new StreamFailed({ detail: "its event stream names an address of another origin" }))
     )
   }
 
@@ -83,14 +88,14 @@ export const make = Effect.fnUntraced(function* (
     if (how._tag === "Unauthorised") return how.error
     return how._tag === "Refused" && (how.status === 401 || how.status === 403)
       ? new McpError({ reason: HttpAuth.required(server, scrub, how.status, how.challenge) })
-      : new StreamFailed(`its event stream could not be opened: ${scrub(how.detail)}`)
+      : new StreamFailed({ detail: `its event stream could not be opened: ${scrub(how.detail)}` })
   }
 
   /** Posts a message; its answer, if it has one, comes on the stream. */
   const submit = (
     body: string,
     onHanded: (handed: boolean) => void,
-    onDone: () => void,
+    onAccepted: () => void,
     onFault: (fault: HttpFault.HttpFault) => void
   ) =>
     HttpExchange.start(exchanges, endpoint, session.forPost({}), body, {
@@ -98,7 +103,8 @@ export const make = Effect.fnUntraced(function* (
       onText: () => {},
       isSettled: () => true,
       reads: (status) => status !== 404,
-      onDone,
+      onAccepted,
+      onDone: () => {},
       onFault: (fault) => {
         const isExpiry = fault._tag === "Status" && fault.status === 404
         if (isExpiry) end(sessionExpired, () => onFault(fault))
