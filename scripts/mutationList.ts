@@ -213,7 +213,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     "internal/StdioWire.ts",
     ["internal/StdioWire", "McpConnection"],
     [
-      ["stdio: a line that is no message ends the line", "noiseCount++", 'end("noise")'],
+      ["stdio: a line that is no message ends the line", "noise.heard(text)", 'end("noise")'],
       ["stdio: an answer over the limit that nobody asked for is ignored", "end(`it sent", "void (`it sent"],
       [
         "stdio: what waits to be sent has no limit of bytes",
@@ -235,13 +235,31 @@ export const mutations: ReadonlyArray<Mutation> = [
         "secrets: stderr in diagnostics",
         "stderr: scrub(stderr.text(10)),\n      noiseCount",
         "stderr: stderr.text(10),\n      noiseCount"
-      ],
-      ["secrets: noise", "noise.push(scrub(", "noise.push(String("]
+      ]
     ]
   ),
   ...within(
     "core",
-    "internal/LineFramer.ts",
+    "internal/Noise.ts",
+    ["internal/StdioWire", "McpConnection"],
+    [["secrets: noise", "first.push(scrub(text)", "first.push(text"]]
+  ),
+  ...within(
+    "core",
+    "internal/frames.ts",
+    ["internal/frames", "internal/StdioWire"],
+    [
+      [
+        "stdio: an id in the data is taken for that of the answer",
+        "`,\\s*${id}\\s*(?:,\\s*${version}\\s*)?\\}\\s*$`",
+        "`${id}`"
+      ],
+      ["stdio: the id of a request is taken for that of an answer", '"(?:result|error)"', '"\\w+"']
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/FrameBuffer.ts",
     ["internal/LineFramer", "internal/StdioWire"],
     [["stdio: a message has no limit of bytes", "if (size <= limit) return", "return"]]
   ),
@@ -263,36 +281,118 @@ export const mutations: ReadonlyArray<Mutation> = [
   ...within(
     "core",
     "internal/HttpWire.ts",
-    ["internal/HttpWire"],
+    ["internal/HttpWire", "internal/HttpWire.stream", "internal/HttpWire.modern", "internal/HttpWire.handshake"],
     [
-      ["http: the session is not ended", "transport.terminateSession()", "Promise.resolve()"],
+      [
+        "http: the session is not ended",
+        "const sessions = session.isModern() ? [] : session.held",
+        "const sessions: Array<string> = []"
+      ],
       [
         "http: the end of the session has no limit",
         "Effect.timeoutOption(Duration.min(sessionDeleteTimeout, config.limits.closeTimeout)),",
         ""
       ],
       ["http: its scope does not end the session", "yield* Effect.addFinalizer(() => stop)", ""],
+      ["http: 404 is no end of the session", "status === 404 && session.id()", "false && session.id()"],
+      ["http: a cancelled call is not told the server", "notify(cancelled(frame.id, why))", ""],
+      ["http: a cancelled call of 2026 is told twice", "|| session.isModern() || !handed", "|| !handed"],
+      ["http: the stream of a cancelled call goes on", "      abort()\n      // The end", "      // The end"],
+      ["http: an ended line leaves its streams open", "for (const abort of running) abort()", ""],
+      ["http: the SDK is not told of the end", "queueMicrotask(() => faces.closed())", ""]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/HttpExchange.ts",
+    ["internal/HttpWire", "internal/HttpWire.resume", "internal/HttpWire.handshake"],
+    [
+      ["http: an answer has no limit of bytes", 'else if (size > line.limit) fault({ _tag: "TooLarge" })', ""],
       [
-        "http: 404 to a call is no end of the session",
-        "if (status === 404 && transport.sessionId !== undefined) return",
-        "if (false) return"
+        "http: a refused response is read on",
+        "    stop()\n    listener.onFault(fault)",
+        "    close()\n    listener.onFault(fault)"
       ],
-      ["http: 404 to the SDK is no end of the session", "if (response.status === 404 &&", "if (false &&"],
-      ["http: an answer has no limit of bytes", "if (size > config.limits.maxMessageBytes) {", "if (false) {"],
+      ["http: a stream stays open after its answer", "if (!over && listener.isSettled()) linger()", ""],
       [
-        "http: a cancelled call is not told the server",
-        "      if (line.isClosed()) return\n      // Nobody",
-        "      return\n      // Nobody"
+        "http: a cut answer is not asked for again",
+        "if (cursor?.lastEventId === undefined ||",
+        "if (cursor === undefined || cursor.retry !== 1 ||"
       ],
       [
-        "http: the stream of a cancelled call goes on",
-        "      settled = true\n      stop()\n",
-        "      settled = true\n"
+        "http: a cut answer leaves its call waiting",
+        'if (!over) lost("the answer ended before the result", "OutcomeUnknown")',
+        ""
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/HttpFault.ts",
+    ["internal/HttpWire", "internal/HttpWire.handshake"],
+    [
+      ["secrets: the content type of an answer", 'is "${scrub(fault.type)}"`,', 'is "${fault.type}"`,'],
+      ["secrets: the failure of a socket", "detail: scrub(fault.detail),", "detail: fault.detail,"],
+      ["secrets: the body of a refusal", 'body === undefined ? "" : scrub(body)', 'body === undefined ? "" : body']
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/HttpAuth.ts",
+    ["internal/HttpWire"],
+    [["secrets: the challenge of a server", "scrub(challenge)", "challenge"]]
+  ),
+  ...within(
+    "core",
+    "internal/AuthorisedSend.ts",
+    ["internal/HttpSend"],
+    [
+      ["http: a call that was given up is sent again with new credentials", "if (ended) return", ""],
+      [
+        "http: refused credentials are renewed for ever",
+        "if (refusals++ === mostRefusals) {",
+        "if (refusals++ === 1e9) {"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/httpRedirect.ts",
+    ["internal/HttpWire", "internal/HttpWire.handshake"],
+    [["http: a redirect to elsewhere is followed", "to.origin === url.origin ? to : undefined", "to"]]
+  ),
+  ...within(
+    "core",
+    "internal/EventStream.ts",
+    ["internal/HttpWire.stream"],
+    [
+      ["http: streams are opened again without a least pause", "minimum: least,", "minimum: Duration.zero,"],
+      ["http: a server sets a pause without end", "maximum: Duration.minutes(1)", "maximum: Duration.infinity"],
+      ["http: streams are opened again all at the same time", "1 + random / 4", "1 + random * 0"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/ServerStream.ts",
+    ["internal/HttpWire.stream"],
+    [
+      [
+        "http: a lost stream does not come back",
+        'if (end._tag !== "Refused") return false',
+        'if (end._tag !== "Refused") return true'
       ],
-      ["http: a refused response is read on", "      stop()\n      if (reason._tag", "      if (reason._tag"],
-      ["secrets: the challenge of a server", "scrub(challenge)", "challenge"],
-      ["secrets: the content type of an answer", "scrub(type)", "type"],
-      ["secrets: the failure of a socket", "scrub(failure.detail)", "failure.detail"]
+      ["http: a lost stream is not to be seen", 'status = { state: "Reopening",', 'status = { state: "Open",'],
+      ["secrets: what became of a stream", "options.scrub(end.detail)", "end.detail"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/SseWire.ts",
+    ["internal/SseWire"],
+    [
+      ["sse: messages go to another origin", "new URL(data, url).origin === url.origin", "true"],
+      ["sse: a lost stream leaves its calls waiting", "end(`its event stream was lost: ${scrub(how.detail)}`)", ""],
+      ["sse: its stream stays open", "running.add(() => fiber.interruptUnsafe())", ""]
     ]
   ),
 
