@@ -97,8 +97,8 @@ export const open = (opening: Opening): Effect.Effect<StreamEnd> =>
           const type = header("content-type") ?? ""
           if (status < 200 || status >= 300) {
             const how = { detail: `HTTP ${status}` }
-            // A proxy in front of it says that it is not there.
-            if (status >= 500) end({ _tag: "Unreachable", ...how })
+            // It fails, or a proxy says that it is not there; only 501 is about the request.
+            if (status >= 500 && status !== 501) end({ _tag: "Unreachable", ...how })
             else end({ _tag: "Refused", status, ...how, challenge: header("www-authenticate") })
           } else if (type.toLowerCase().startsWith("text/event-stream")) opening.onOpen?.()
           else end({ _tag: "Refused", status, detail: `the content type of the stream is "${type}"` })

@@ -101,7 +101,8 @@ export const make = Effect.fnUntraced(function* (
   const stream = ServerStream.make({
     server,
     scrub,
-    onExpired: () => expired(),
+    isGone,
+    onGone: () => expired(),
     open: ({ cursor, heard, onOpen }) =>
       open({
         cursor,

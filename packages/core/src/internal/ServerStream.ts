@@ -15,6 +15,8 @@ import type { Scrub } from "./redaction.ts"
 /** Shortest pause between two of these streams, whatever the server asks. */
 const least = Duration.seconds(1)
 
+const absent = new Set([404, 405, 501])
+
 /** A stream that lasted so long, or brought a message, begins the backoff anew. */
 const lasting = Duration.seconds(10)
 
@@ -30,8 +32,9 @@ export const make = (options: {
   readonly open: (
     opening: Pick<EventStream.Opening, "cursor" | "onOpen"> & { readonly heard: () => void }
   ) => Effect.Effect<EventStream.StreamEnd>
-  /** A 404 on a stream that was open before: the session is gone. */
-  readonly onExpired: () => void
+  /** Whether this status says that the server no longer knows the session. */
+  readonly isGone: (status: number) => boolean
+  readonly onGone: () => void
 }): ServerStream => {
   const cursor = EventStream.cursor()
   let status: StreamStatus = { state: "Absent", detail: undefined, failures: 0 }
@@ -41,26 +44,23 @@ export const make = (options: {
   const isFinal = (end: EventStream.StreamEnd): boolean => {
     if (end._tag === "Unauthorised") return !wasOpen
     if (end._tag !== "Refused") return false
-    if (end.status === 404 && wasOpen) return true
-    return !wasOpen && end.status !== 408 && end.status !== 425 && end.status !== 429
+    if (wasOpen) return options.isGone(end.status)
+    return end.status !== 408 && end.status !== 425 && end.status !== 429
   }
 
   const told = (end: EventStream.StreamEnd): Effect.Effect<void> => {
     const detail = options.scrub(end.detail)
     if (isFinal(end)) {
-      if (end._tag === "Refused" && end.status === 404 && wasOpen) {
-        options.onExpired()
-        return Effect.void
-      }
+      if (wasOpen) return Effect.sync(options.onGone)
       // A server without such a stream says 405; one that does not know the method at all, 404 or 501.
-      if (end._tag === "Refused" && (end.status === 405 || end.status === 404)) return Effect.void
+      if (end._tag === "Refused" && absent.has(end.status)) return Effect.void
       status = { state: "Refused", detail, failures: 0 }
       return Effect.logWarning(`"${options.server}" refuses its stream of notifications: ${detail}`)
     }
     const first = status.state !== "Reopening"
     status = { state: "Reopening", detail, failures: status.failures + 1 }
     return first
-      ? Effect.logInfo(`The stream of notifications of "${options.server}" is interrupted: ${detail}`)
+      ? Effect.logDebug(`The stream of notifications of "${options.server}" is interrupted: ${detail}`)
       : Effect.void
   }
 
