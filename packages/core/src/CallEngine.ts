@@ -4,22 +4,27 @@
  *
  * @since 0.1.0
  */
+import { LOG_LEVEL_META_KEY, type LoggingLevel, type Notification, SUBSCRIPTION_ID_META_KEY } from "@modelcontextprotocol/client"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DeadlineWheelService } from "./internal/DeadlineWheel.ts"
 import { firstRequestId, type Frame, isRecord } from "./internal/frames.ts"
+import { notJson } from "./internal/notJson.ts"
 import * as Redaction from "./internal/redaction.ts"
+import * as TraceContext from "./internal/traceContext.ts"
 import { type ResolvedLimits, type Span, span } from "./Limits.ts"
 import {
   CallTimeout,
+  ConnectionLost,
   type Delivery,
+  InvalidArguments,
   InvalidResult,
   McpError,
   MessageTooLarge,
   ProtocolError,
   type Reason
 } from "./McpError.ts"
-import type { Wire, WireClosed } from "./Wire.ts"
+import type { PostListener, Wire, WireClosed } from "./Wire.ts"
 
 /**
  * What a server reports of a running call. `progress` grows; `total` is the end it foresees, if it does.
@@ -46,14 +51,46 @@ export interface CallOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
+/**
+ * What the connection knows of a request that its caller does not.
+ *
+ * @since 0.1.0
+ */
+export interface RequestDetails {
+  /** When the first of several requests began that share one `timeout`, on the clock of the deadlines. Default: now. */
+  readonly startedAt?: number | undefined
+  /** Headers of its own, where there are headers. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
 /** @since 0.1.0 */
 export interface CallEngine {
   /** Sends a request and waits for its result. Interruption tells the server, and returns at once. */
   readonly request: (
     method: string,
     params: Readonly<Record<string, unknown>>,
-    options?: CallOptions
+    options?: CallOptions,
+    details?: RequestDetails
   ) => Effect.Effect<Readonly<Record<string, unknown>>, McpError>
+  /**
+   * Opens a subscription of the 2026 era and stays in it: it succeeds when the server ends it, and fails when it is
+   * refused or lost. It has no limit of its own.
+   */
+  readonly listen: (
+    filter: Readonly<Record<string, unknown>>,
+    onAcknowledged: (honoured: Readonly<Record<string, unknown>>) => void
+  ) => Effect.Effect<void, McpError>
+  /**
+   * From here on requests are those of the 2026 era, with this metadata. `refused` is offered what the first of them
+   * fails with, until one has succeeded, and answers what the caller is told.
+   */
+  readonly speakModern: (
+    envelope: Readonly<Record<string, unknown>>,
+    refused: ((reason: Reason) => Reason) | undefined
+  ) => void
+  /** The least severe messages that servers of the 2026 era send with their answers. */
+  readonly setLogLevel: (level: LoggingLevel) => void
+  readonly isClosed: () => boolean
   /** Calls that wait for their answer. */
   readonly pending: () => number
   /** Answers that nobody waited for: late, repeated or made up. */
@@ -65,6 +102,23 @@ interface Pending {
   readonly settle: (effect: Effect.Effect<Readonly<Record<string, unknown>>, McpError>) => void
   readonly progress: (progress: Progress) => void
   readonly delivery: () => Exclude<Delivery, "Answered">
+  /** Of a subscription only. */
+  readonly acknowledged: ((honoured: Readonly<Record<string, unknown>>) => void) | undefined
+}
+
+/** The requests that a server of the 2026 era may answer with a question. */
+const mayAsk = new Set(["tools/call", "prompts/get", "resources/read"])
+
+/**
+ * What is wrong with the kind of a result in the 2026 era.
+ *
+ * https://modelcontextprotocol.io/specification/2026-07-28/basic/index#result-types
+ */
+const wrongKind = (method: string, result: Readonly<Record<string, unknown>>): string | undefined => {
+  const kind = result["resultType"]
+  if (kind === "complete") return undefined
+  if (kind === "input_required") return mayAsk.has(method) ? undefined : "it asks for input, which it may not"
+  return kind === undefined ? "it has no resultType" : `its resultType is ${JSON.stringify(kind)}`
 }
 
 /** A text has between one and three bytes of UTF-8 for each of its code units; only between is it worth counting. */
@@ -72,7 +126,9 @@ const exceeds = (text: string, limit: number): boolean =>
   text.length > limit || (text.length * 3 > limit && new TextEncoder().encode(text).length > limit)
 
 /**
- * The engine of a wire, and the only one. `scrub` takes the secrets out of what the server says in its errors. When the wire ends, every call on it fails and no other is taken.
+ * The engine of a wire, and the only one. `scrub` takes the secrets out of what the server says in its errors,
+ * `onNotification` is told of all notifications in their order, except progress. When the wire ends, every call on it
+ * fails and no other is taken.
  *
  * @since 0.1.0
  */
@@ -81,18 +137,30 @@ export const make = (
   wire: Wire,
   wheel: DeadlineWheelService,
   limits: ResolvedLimits,
-  scrub: Redaction.Scrub
+  scrub: Redaction.Scrub,
+  onNotification: (notification: Notification) => void
 ): CallEngine => {
   const pending = new Map<number, Pending>()
   let nextId = firstRequestId
   let strays = 0
+  let subscriptions = 0
   let closed: WireClosed | undefined
+  let envelope: Readonly<Record<string, unknown>> | undefined
+  let refused: ((reason: Reason) => Reason) | undefined
 
-  const fail = (call: Pending, reason: Reason) => call.settle(new McpError({ reason }))
+  const fail = (call: Pending, reason: Reason) => {
+    const told = refused === undefined ? reason : refused(reason)
+    call.settle(new McpError({ reason: told }))
+  }
 
   const onResponse = (call: Pending, frame: Frame) => {
     const { error, result } = frame
     if (isRecord(result)) {
+      const wrong = envelope === undefined ? undefined : wrongKind(call.method, result)
+      if (wrong !== undefined) {
+        return fail(call, new InvalidResult({ server, request: call.method, detail: wrong }))
+      }
+      refused = undefined
       call.settle(Effect.succeed(result))
     } else if (isRecord(error)) {
       const { code, message } = error
@@ -128,11 +196,38 @@ export const make = (
     return true
   }
 
+  /** A word of the server on one of our subscriptions, by the id that it gives. */
+  const subscription = (id: unknown): Pending | undefined => {
+    const call = typeof id === "number" ? pending.get(id) : undefined
+    return call?.acknowledged === undefined ? undefined : call
+  }
+
+  const onTold = (method: string, frame: Frame): boolean => {
+    const params = isRecord(frame["params"]) ? frame["params"] : {}
+    if (method === "notifications/progress") return onProgress(params)
+    if (method === "notifications/cancelled") {
+      // Of its own requests, which are the SDK's to end, or of a subscription.
+      const call = subscription(params["requestId"])
+      if (call === undefined) return false
+      const detail = "the server has ended the subscription"
+      fail(call, new ConnectionLost({ server, detail, stderr: "", delivery: "OutcomeUnknown" }))
+      return true
+    }
+    if (method === "notifications/subscriptions/acknowledged") {
+      const meta = isRecord(params["_meta"]) ? params["_meta"] : {}
+      const honoured = params["notifications"]
+      subscription(meta[SUBSCRIPTION_ID_META_KEY])?.acknowledged?.(isRecord(honoured) ? honoured : {})
+      return true
+    }
+    onNotification(frame["params"] === undefined ? { method } : { method, params })
+    return true
+  }
+
   wire.listen({
     onFrame: (frame) => {
       const { id, method } = frame
-      if (method === "notifications/progress") return onProgress(frame["params"])
-      if (method !== undefined || typeof id !== "number" || id < firstRequestId) return false
+      if (typeof method === "string") return id === undefined && onTold(method, frame)
+      if (typeof id !== "number" || id < firstRequestId) return false
       const call = pending.get(id)
       if (call === undefined) strays++
       else onResponse(call, frame)
@@ -164,17 +259,30 @@ export const make = (
     }
   })
 
-  const request: CallEngine["request"] = (method, params, options) =>
+  const send = (
+    method: string,
+    params: Readonly<Record<string, unknown>>,
+    options: CallOptions | undefined,
+    details: RequestDetails | undefined,
+    acknowledged: Pending["acknowledged"]
+  ): Effect.Effect<Readonly<Record<string, unknown>>, McpError> =>
     Effect.callback((resume) => {
       if (closed !== undefined) return resume(new McpError({ reason: closed.toReason("NotSent") }))
       const id = nextId++
+      const meta = isRecord(params["_meta"]) ? params["_meta"] : undefined
       const frame = {
         jsonrpc: "2.0",
         id,
         method,
-        params: { ...params, _meta: { ...(isRecord(params["_meta"]) ? params["_meta"] : {}), progressToken: id } }
+        params: { ...params, _meta: { ...envelope, ...TraceContext.current(), ...meta, progressToken: id } }
       } as const
-      const body = JSON.stringify(frame)
+      let body: string
+      try {
+        body = JSON.stringify(frame)
+      } catch (cause) {
+        const detail = notJson(params["arguments"] ?? params, cause)
+        return resume(new McpError({ reason: new InvalidArguments({ server, request: method, detail }) }))
+      }
       if (exceeds(body, limits.maxRequestBytes)) {
         const limit = limits.maxRequestBytes
         return resume(
@@ -186,8 +294,9 @@ export const make = (
 
       const idle = Duration.toMillis(span("idleTimeout", options?.idleTimeout, limits.callIdleTimeout))
       const total = Duration.toMillis(span("timeout", options?.timeout, limits.callTimeout))
-      const startedAt = wheel.now()
-      let heardAt = startedAt
+      const now = wheel.now()
+      const startedAt = details?.startedAt ?? now
+      let heardAt = now
       let handed = false
       let cancel: ((why: string) => void) | undefined
       const delivery = () => (handed ? "OutcomeUnknown" : "NotSent")
@@ -199,14 +308,18 @@ export const make = (
       const settle: Pending["settle"] = (effect) => {
         if (leave()) resume(effect)
       }
+      const timedOut = (phase: "Total" | "Idle", delivery: Delivery) => {
+        const limit = Duration.millis(phase === "Total" ? total : idle)
+        return new McpError({ reason: new CallTimeout({ server, request: method, phase, limit, delivery }) })
+      }
+      // What came before has used the time up, and it was answered.
+      if (now >= startedAt + total) return resume(timedOut("Total", "Answered"))
       // Progress only moves `heardAt`; the deadline is set again, if it must be, when the old one comes.
       const expire = () => {
         const now = wheel.now()
         const phase = now >= startedAt + total ? "Total" : now >= heardAt + idle ? "Idle" : undefined
         if (phase === undefined) return arm(Math.min(startedAt + total, heardAt + idle) - now)
-        const limit = Duration.millis(phase === "Total" ? total : idle)
-        const reason = new CallTimeout({ server, request: method, phase, limit, delivery: delivery() })
-        settle(new McpError({ reason }))
+        settle(timedOut(phase, delivery()))
         cancel?.("timed out")
       }
       let disarm = () => {}
@@ -218,6 +331,7 @@ export const make = (
         method,
         settle,
         delivery,
+        acknowledged,
         progress: (progress) => {
           heardAt = wheel.now()
           try {
@@ -229,18 +343,42 @@ export const make = (
           }
         }
       })
-      arm(Math.min(idle, total))
-      cancel = wire.post(frame, body, {
+      if (acknowledged === undefined) arm(Math.min(idle, startedAt + total - now))
+      const call = pending.get(id)
+      const listener: PostListener = {
         onHanded: (is) => {
           handed = is
         },
-        onFailure: (reason) => settle(new McpError({ reason })),
+        onFailure: (reason) => {
+          if (call !== undefined && pending.has(id)) fail(call, reason)
+        },
         isSettled: () => !pending.has(id)
-      })
+      }
+      cancel = wire.post(frame, body, listener, details?.headers)
       return Effect.sync(() => {
         if (leave()) cancel?.("cancelled by the caller")
       })
     })
 
-  return { request, pending: () => pending.size, strays: () => strays }
+  return {
+    request: (method, params, options, details) => send(method, params, options, details, undefined),
+    listen: (filter, onAcknowledged) =>
+      Effect.suspend(() => {
+        subscriptions++
+        return Effect.ensuring(
+          send("subscriptions/listen", { notifications: filter }, undefined, undefined, onAcknowledged),
+          Effect.sync(() => subscriptions--)
+        )
+      }),
+    speakModern: (to, whenRefused) => {
+      envelope = to
+      refused = whenRefused
+    },
+    setLogLevel: (level) => {
+      envelope = { ...envelope, [LOG_LEVEL_META_KEY]: level }
+    },
+    isClosed: () => closed !== undefined,
+    pending: () => pending.size - subscriptions,
+    strays: () => strays
+  }
 }

@@ -230,6 +230,37 @@ export class ProtocolError extends Schema.TaggedError<ProtocolError>("@scoped-mc
 }
 
 /**
+ * The caller's arguments cannot be written as JSON; `detail` names the place. Nothing was sent.
+ *
+ * @since 0.1.0
+ */
+export class InvalidArguments extends Schema.TaggedError<InvalidArguments>("@scoped-mcp/core/InvalidArguments")(
+  "InvalidArguments",
+  { server: Schema.String, request: Schema.String, detail: Schema.String }
+) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    return `${this.request} was not sent to "${this.server}": ${this.detail}`
+  }
+}
+
+/**
+ * The server asked for something in the middle of a request (an answer of a person or of a model, the roots) and could
+ * not be given it: the host has no handler for it, the handler failed, or it asked too often.
+ *
+ * @since 0.1.0
+ */
+export class InputRequired extends Schema.TaggedError<InputRequired>("@scoped-mcp/core/InputRequired")(
+  "InputRequired",
+  { server: Schema.String, request: Schema.String, detail: Schema.String }
+) {
+  readonly delivery: Delivery = "Answered"
+  override get message() {
+    return `${this.request} on "${this.server}" was not finished, because it asks the host for input: ${this.detail}`
+  }
+}
+
+/**
  * The tool ran and reports that it failed. `text` is its own explanation; `result` is everything it sent.
  *
  * @since 0.1.0
@@ -370,6 +401,8 @@ export const Reason = Schema.Union([
   SessionExpired,
   AuthRequired,
   ProtocolError,
+  InvalidArguments,
+  InputRequired,
   ToolError,
   InvalidResult,
   MessageTooLarge,
