@@ -27,6 +27,7 @@ import type {
   CompleteResult,
   GetPromptResult,
   Implementation,
+  LoggingLevel,
   Notification,
   Prompt,
   ReadResourceResult,
@@ -38,24 +39,42 @@ import type {
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as CallEngine from "./CallEngine.ts"
 import type { HttpDispatcher } from "./HttpDispatcher.ts"
 import { ConnectReport } from "./internal/ConnectReport.ts"
 import * as DeadlineWheel from "./internal/DeadlineWheel.ts"
+import { EraVerdict } from "./internal/EraVerdict.ts"
 import { isRecord } from "./internal/frames.ts"
+import * as Host from "./internal/Host.ts"
 import * as HttpWire from "./internal/HttpWire.ts"
+import * as InputRounds from "./internal/InputRounds.ts"
+import * as KnownTools from "./internal/KnownTools.ts"
+import * as Listing from "./internal/Listing.ts"
+import * as Negotiation from "./internal/Negotiation.ts"
 import * as Redaction from "./internal/redaction.ts"
-import * as SdkSession from "./internal/SdkSession.ts"
 import * as SseWire from "./internal/SseWire.ts"
 import * as StdioWire from "./internal/StdioWire.ts"
+import * as Subscriptions from "./internal/Subscriptions.ts"
+import { TraceState as traceState } from "./internal/traceContext.ts"
 import * as TransportWire from "./internal/TransportWire.ts"
-import { ConnectFailed, type ConnectPhase, InvalidResult, McpError, type Reason, ToolError } from "./McpError.ts"
+import {
+  AuthRequired,
+  ConnectFailed,
+  type ConnectPhase,
+  InvalidResult,
+  McpError,
+  ProtocolError,
+  type Reason,
+  ToolError
+} from "./McpError.ts"
 import type { ProcessOwner, StopStep } from "./ProcessOwner.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 import type { FromTransport } from "./ServerSource.ts"
@@ -70,6 +89,15 @@ import type { Wire, WireDiagnostics } from "./Wire.ts"
 export type Platform = ProcessOwner | HttpDispatcher
 
 /**
+ * What other tracing systems want to have passed on with a trace, as the header `tracestate` has it. It goes with each
+ * request beside `traceparent`, which is made of the caller's span; without a span neither is sent. Taken from the span's
+ * annotations, or else from the caller's context.
+ *
+ * @since 0.1.0
+ */
+export const TraceState: Context.Reference<string | undefined> = traceState
+
+/**
  * What is known of a session from its handshake.
  *
  * @since 0.1.0
@@ -79,6 +107,8 @@ export interface ConnectionInfo {
   /** Tells this connection from every other of the program. */
   readonly instanceId: string
   readonly target: string
+  /** `legacy` opens with `initialize` and may have a session; `modern` (2026-07-28 and later) has neither. */
+  readonly era: "legacy" | "modern"
   readonly protocolVersion: string
   readonly serverInfo: Implementation | undefined
   readonly capabilities: ServerCapabilities
@@ -91,6 +121,24 @@ export interface ConnectionInfo {
 export interface CallTool extends CallEngine.CallOptions {
   readonly tool: string
   readonly arguments?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * A call whose structured content is read with a schema.
+ *
+ * @since 0.1.0
+ */
+export interface CallToolAs<A> extends CallTool {
+  readonly schema: Schema.Codec<A, unknown>
+}
+
+/**
+ * What a tool answered, with its structured content as `value`.
+ *
+ * @since 0.1.0
+ */
+export interface DecodedToolResult<A> extends ToolResult.ToolResult {
+  readonly value: A
 }
 
 /** @since 0.1.0 */
@@ -116,18 +164,32 @@ export interface Complete extends CallEngine.CallOptions {
 export interface Connection {
   readonly info: ConnectionInfo
   /** Calls a tool. A tool that reports failure fails with `ToolError`. Interruption cancels the call on the server. */
-  readonly callTool: (call: CallTool) => Effect.Effect<ToolResult.ToolResult, McpError>
+  readonly callTool: {
+    /** The structured content, or else the text read as JSON, has to be as the schema says; or it is an `InvalidResult`. */
+    <A>(call: CallToolAs<A>): Effect.Effect<DecodedToolResult<A>, McpError>
+    (call: CallTool): Effect.Effect<ToolResult.ToolResult, McpError>
+  }
   readonly readResource: (read: ReadResource) => Effect.Effect<ReadResourceResult, McpError>
   readonly getPrompt: (get: GetPrompt) => Effect.Effect<GetPromptResult, McpError>
   readonly complete: (complete: Complete) => Effect.Effect<CompleteResult["completion"], McpError>
   readonly ping: Effect.Effect<void, McpError>
-  /** All tools, over all pages; empty when the server offers none. The lists of the other kinds likewise. */
+  /**
+   * All tools, over all pages; empty when the server offers none. The lists of the other kinds likewise. All pages of a
+   * list together have the limits of one call, and it has at most 100 pages and 10,000 items.
+   */
   readonly listTools: Effect.Effect<ReadonlyArray<Tool>, McpError>
   readonly listResources: Effect.Effect<ReadonlyArray<Resource>, McpError>
   readonly listResourceTemplates: Effect.Effect<ReadonlyArray<ResourceTemplateType>, McpError>
   readonly listPrompts: Effect.Effect<ReadonlyArray<Prompt>, McpError>
   /** Notifications in the order they came, except progress, which goes to its call. A slow reader loses the oldest of 256. */
   readonly notifications: Stream.Stream<Notification>
+  /** Until the scope closes, `notifications` has a word whenever the resource changes, and after each time it may have. */
+  readonly subscribe: (uri: string) => Effect.Effect<void, McpError, Scope.Scope>
+  /**
+   * The least severe messages that the server sends as `notifications/message`. In the 2026 era they come with the answers to
+   * later requests, and none come before this is set.
+   */
+  readonly setLogLevel: (level: LoggingLevel) => Effect.Effect<void, McpError>
   /** Waits until the connection has ended, by either side, and says why. */
   readonly closed: Effect.Effect<Reason>
   /** Ends the connection now, and tells what it took. Its scope does the same later, if nobody did. */
@@ -144,6 +206,10 @@ export interface ConnectionDiagnostics extends WireDiagnostics {
   readonly pending: number
   /** Answers that nobody waited for: late, repeated or made up. */
   readonly strays: number
+  /** Tools that were left out of the last list, because their headers are not declared as they must be over HTTP. */
+  readonly hiddenTools: ReadonlyArray<{ readonly tool: string; readonly reason: string }>
+  /** Results that were let through unchecked, because the schema of their tool, or the work that it makes, is beyond us. */
+  readonly unchecked: number
 }
 
 /**
@@ -172,6 +238,9 @@ const openWire = (
 
 const targetOf = (config: ServerConfig.ServerConfig | FromTransport): string =>
   config._tag === "FromTransport" ? config.identity : ServerConfig.target(config)
+
+/** The server's words for headers that do not say what the request does. */
+const headerMismatch = -32_020
 
 const requestOf = (method: string, name: string): string => `${method} "${name}"`
 
@@ -215,20 +284,44 @@ export const make = Effect.fnUntraced(function* (
   // Bounded, so that a reader who has stopped reading costs no memory; it loses the oldest.
   const notifications = yield* Effect.acquireRelease(PubSub.sliding<Notification>(256), PubSub.shutdown)
 
-  const session = yield* Effect.gen(function* () {
-    wire = yield* Effect.mapError(openWire(server, config, wheel), (cause) =>
+  const notify = (notification: Notification) => {
+    // Not `publishUnsafe`, which keeps the oldest and drops the newest, for all readers.
+    Effect.runSync(PubSub.publish(notifications, notification))
+  }
+  const host = yield* Host.make(server)
+  const verdict = Option.getOrUndefined(yield* Effect.serviceOption(EraVerdict))
+  // What runs for the connection, the host's handlers above all, ends with it.
+  const run = yield* FiberSet.runtime(yield* FiberSet.make())()
+
+  const openLine = Effect.gen(function* () {
+    phase = "Start"
+    const opened = yield* Effect.mapError(openWire(server, config, wheel), (cause) =>
       // Whoever wants credentials says so himself.
       cause instanceof McpError ? cause : failed(scrub(cause instanceof Error ? cause.message : String(cause)))
     )
+    wire = opened
     phase = "Handshake"
-    return yield* Effect.mapError(
-      SdkSession.open(server, wire, limits, scrub, (notification) => {
-        // Not `publishUnsafe`, which keeps the oldest and drops the newest, for all readers.
-        Effect.runSync(PubSub.publish(notifications, notification))
-      }),
-      ({ auth, detail }) => (auth === undefined ? failed(detail) : new McpError({ reason: auth }))
-    )
+    return { wire: opened, engine: CallEngine.make(server, opened, wheel, limits, scrub, notify) }
+  })
+
+  const session = yield* Negotiation.open({
+    server,
+    era: config._tag === "FromTransport" ? "auto" : config.era,
+    first: config._tag === "Http" ? "modern" : "legacy",
+    verdict,
+    openLine,
+    host,
+    run,
+    limit: limits.connectTimeout,
+    scrub
   }).pipe(
+    Effect.mapError((failure) =>
+      failure instanceof McpError
+        ? failure
+        : failure instanceof AuthRequired
+          ? new McpError({ reason: failure })
+          : failed(failure.detail)
+    ),
     Effect.timeoutOrElse({
       duration: limits.connectTimeout,
       orElse: () => Effect.fail(failed(`no answer within ${Duration.format(limits.connectTimeout)} (connectTimeout)`))
@@ -236,8 +329,8 @@ export const make = Effect.fnUntraced(function* (
     // Waiters hear of a failure at once; what was opened is released meanwhile.
     Effect.tapError((error) => (Option.isSome(report) ? report.value.failed(error) : Effect.void))
   )
-  const open: Wire = wire!
-  const engine = CallEngine.make(server, open, wheel, limits, scrub)
+  const { capabilities, engine, era, wire: open } = session
+  const subscriptions = yield* Subscriptions.make({ server, engine, wheel, limits, era, capabilities, notify })
   // Registered last, so it runs first: calls fail and the line ends in good order before anything under it is released.
   yield* Effect.addFinalizer(() => open.stop)
 
@@ -246,9 +339,10 @@ export const make = Effect.fnUntraced(function* (
     server,
     instanceId: `${server}-${id.toString(36)}`,
     target,
+    era,
     protocolVersion: session.protocolVersion,
     serverInfo: session.serverInfo,
-    capabilities: session.capabilities,
+    capabilities,
     instructions: session.instructions,
     openedIn: Duration.millis(Math.round(wheel.now() - startedAt))
   }
@@ -257,28 +351,78 @@ export const make = Effect.fnUntraced(function* (
   const unusable = (request: string, detail: string) =>
     new McpError({ reason: new InvalidResult({ server, request, detail }) })
 
+  /** In the 2026 era the server may answer with a question; in the other it asks beside the request. */
+  const request =
+    era === "modern"
+      ? InputRounds.make({ server, engine, wheel, limits, host, closed: open.closed })
+      : engine.request
+
+  const list = <A>(kind: Listing.Kind<A>, offered: unknown): Effect.Effect<ReadonlyArray<A>, McpError> =>
+    offered === undefined ? Effect.succeed([]) : Listing.all(server, engine, wheel, kind)
+
+  const sendsHeaders = era === "modern" && config._tag === "Http"
+  const known = KnownTools.make(sendsHeaders)
+  const listTools = Effect.tap(
+    Effect.map(list(Listing.tools, capabilities.tools), (tools) => known.learn(tools)),
+    () => {
+      const hidden = known.hidden()
+      if (hidden.length === 0) return Effect.void
+      const tools = hidden.map(({ reason, tool }) => `"${tool}" (${reason})`).join(", ")
+      return Effect.logWarning(`Tools of "${server}" that cannot be called over HTTP are left out: ${scrub(tools)}`)
+    }
+  )
+
+  const callOnce = (call: CallTool) => request("tools/call", { name: call.tool, arguments: call.arguments ?? {} }, call)
+
+  const callWithHeaders = (call: CallTool) => {
+    const params = { name: call.tool, arguments: call.arguments ?? {} }
+    const once = Effect.suspend(() =>
+      request("tools/call", params, call, { headers: known.headers(call.tool, params.arguments) })
+    )
+    // The server has not looked at it: it wants headers that its list of tools tells of.
+    return Effect.catchIf(
+      once,
+      ({ reason }) => reason._tag === "ProtocolError" && reason.code === headerMismatch,
+      (error) => Effect.matchEffect(listTools, { onFailure: () => Effect.fail(error), onSuccess: () => once })
+    )
+  }
+
+  const callRaw = sendsHeaders ? callWithHeaders : callOnce
+
+  const callPlain = (call: CallTool): Effect.Effect<ToolResult.ToolResult, McpError> =>
+    Effect.flatMap(callRaw(call), (raw) => {
+      const result = ToolResult.fromResult(server, call.tool, raw)
+      if (result instanceof InvalidResult) return new McpError({ reason: result })
+      if (raw["isError"] === true) {
+        return new McpError({
+          reason: new ToolError({ server, tool: call.tool, text: scrub(result.text), result: scrubbed(raw) })
+        })
+      }
+      const wrong = known.wrong(call.tool, raw)
+      return wrong === undefined ? Effect.succeed(result) : unusable(`tool "${call.tool}"`, scrub(wrong))
+    })
+
+  function callTool<A>(call: CallToolAs<A>): Effect.Effect<DecodedToolResult<A>, McpError>
+  function callTool(call: CallTool): Effect.Effect<ToolResult.ToolResult, McpError>
+  function callTool(call: CallTool & { readonly schema?: Schema.Codec<unknown, unknown> | undefined }) {
+    const { schema } = call
+    if (schema === undefined) return callPlain(call)
+    return Effect.flatMap(callPlain(call), (result) =>
+      Effect.map(result.decode(schema), (value) => Object.assign(result, { value }))
+    )
+  }
+
   return {
     info,
-    callTool: (call) =>
-      Effect.flatMap(
-        engine.request("tools/call", { name: call.tool, arguments: call.arguments ?? {} }, call),
-        (raw) => {
-          const result = ToolResult.fromResult(server, call.tool, raw)
-          if (result instanceof InvalidResult) return new McpError({ reason: result })
-          if (raw["isError"] !== true) return Effect.succeed(result)
-          return new McpError({
-            reason: new ToolError({ server, tool: call.tool, text: scrub(result.text), result: scrubbed(raw) })
-          })
-        }
-      ),
+    callTool,
     readResource: (read) =>
-      Effect.flatMap(engine.request("resources/read", { uri: read.uri }, read), (raw) =>
+      Effect.flatMap(request("resources/read", { uri: read.uri }, read), (raw) =>
         Array.isArray(raw["contents"])
           ? Effect.succeed(raw as unknown as ReadResourceResult)
           : unusable(requestOf("resources/read", read.uri), "it has no contents")
       ),
     getPrompt: (get) =>
-      Effect.flatMap(engine.request("prompts/get", { name: get.prompt, arguments: get.arguments ?? {} }, get), (raw) =>
+      Effect.flatMap(request("prompts/get", { name: get.prompt, arguments: get.arguments ?? {} }, get), (raw) =>
         Array.isArray(raw["messages"])
           ? Effect.succeed(raw as unknown as GetPromptResult)
           : unusable(requestOf("prompts/get", get.prompt), "it has no messages")
@@ -297,18 +441,31 @@ export const make = Effect.fnUntraced(function* (
           : unusable("completion/complete", "it has no values")
       })
     },
-    ping: Effect.asVoid(engine.request("ping", {})),
-    listTools: session.listTools,
-    listResources: session.listResources,
-    listResourceTemplates: session.listResourceTemplates,
-    listPrompts: session.listPrompts,
+    ping: Effect.asVoid(engine.request(era === "modern" ? "server/discover" : "ping", {})),
+    listTools,
+    listResources: list(Listing.resources, capabilities.resources),
+    listResourceTemplates: list(Listing.resourceTemplates, capabilities.resources),
+    listPrompts: list(Listing.prompts, capabilities.prompts),
     notifications: Stream.fromPubSub(notifications),
+    subscribe: subscriptions.subscribe,
+    setLogLevel: (level) => {
+      if (capabilities.logging === undefined) {
+        const detail = "it does not offer log messages"
+        const reason = { server, request: "logging/setLevel", detail, delivery: "NotSent" } as const
+        return Effect.fail(new McpError({ reason: new ProtocolError(reason) }))
+      }
+      return era === "modern"
+        ? Effect.sync(() => engine.setLogLevel(level))
+        : Effect.asVoid(engine.request("logging/setLevel", { level }))
+    },
     closed: Effect.map(open.closed, (why) => why.toReason("NotSent")),
     close: open.stop,
     diagnostics: Effect.sync(() => ({
       ...open.diagnostics(),
       pending: engine.pending(),
-      strays: engine.strays()
+      strays: engine.strays(),
+      hiddenTools: known.hidden(),
+      unchecked: known.unchecked()
     }))
   }
 })

@@ -26,6 +26,14 @@ import * as Limits from "./Limits.ts"
 export type InheritEnv = "minimal" | "none" | "all" | ReadonlyArray<string>
 
 /**
+ * Which era of the protocol is spoken with a server: what it speaks (`auto`), the revisions that open with `initialize`
+ * (`legacy`), or 2026-07-28 and later (`modern`). A process is asked in the old way first, an address in the new one.
+ *
+ * @since 0.1.0
+ */
+export type Era = "auto" | "legacy" | "modern"
+
+/**
  * A server that is started as a process and spoken to over its standard input and output.
  *
  * @since 0.1.0
@@ -37,6 +45,7 @@ export interface Stdio {
   readonly env: Readonly<Record<string, Redacted.Redacted<string>>>
   readonly inheritEnv: InheritEnv
   readonly cwd: string | undefined
+  readonly era: Era
   readonly disabled: string | undefined
   readonly limits: Limits.ResolvedLimits
 }
@@ -52,6 +61,7 @@ export interface Http {
   /** The address was given as a secret: its path is one, too. */
   readonly secretUrl: boolean
   readonly headers: Readonly<Record<string, Redacted.Redacted<string>>>
+  readonly era: Era
   readonly disabled: string | undefined
   readonly limits: Limits.ResolvedLimits
 }
@@ -83,6 +93,8 @@ export interface StdioOptions extends Limits.ServerLimits {
   readonly inheritEnv?: InheritEnv | undefined
   /** Folder the server starts in. Default: ours. */
   readonly cwd?: string | undefined
+  /** Default `auto`. */
+  readonly era?: Era | undefined
   /** Why the server is switched off; calls to it then fail with `ServerDisabled`. */
   readonly disabled?: string | undefined
 }
@@ -96,6 +108,8 @@ export interface HttpOptions extends Limits.ServerLimits {
   readonly url: Secret | URL
   /** Headers of every request, `Authorization` for instance; every value is treated as a secret. */
   readonly headers?: Readonly<Record<string, Secret>> | undefined
+  /** Default `auto`. */
+  readonly era?: Era | undefined
   /** Why the server is switched off; calls to it then fail with `ServerDisabled`. */
   readonly disabled?: string | undefined
 }
@@ -129,6 +143,7 @@ export const stdio = (options: StdioOptions): Stdio => {
     env: redactAll(options.env),
     inheritEnv: options.inheritEnv ?? "minimal",
     cwd: options.cwd,
+    era: options.era ?? "auto",
     disabled: options.disabled,
     limits: Limits.resolve(options)
   }
@@ -160,6 +175,7 @@ const reached = (options: HttpOptions): Omit<Http, "_tag"> => {
     url,
     secretUrl: Redacted.isRedacted(options.url),
     headers: redactAll(options.headers, trimmed),
+    era: options.era ?? "auto",
     disabled: options.disabled,
     limits: Limits.resolve(options)
   }

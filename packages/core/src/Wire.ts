@@ -6,6 +6,7 @@
  */
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
 import type * as Effect from "effect/Effect"
+import { isRecord } from "./internal/frames.ts"
 import type { Reason } from "./McpError.ts"
 import type { StopStep } from "./ProcessOwner.ts"
 
@@ -118,9 +119,15 @@ export interface Wire {
   readonly stop: Effect.Effect<StopStep>
 }
 
-/** @since 0.1.0 */
-export const cancelled = (requestId: number, reason: string): JSONRPCMessage => ({
-  jsonrpc: "2.0",
-  method: "notifications/cancelled",
-  params: { requestId, reason }
-})
+/**
+ * The notice that nobody waits for a request any more. In the 2026 era it says who sends it, as the request did.
+ *
+ * @since 0.1.0
+ */
+export const cancelled = (requestId: number, reason: string, requestMeta?: unknown): JSONRPCMessage => {
+  const envelope = isRecord(requestMeta)
+    ? Object.entries(requestMeta).filter(([key]) => key.startsWith("io.modelcontextprotocol/"))
+    : []
+  const meta = envelope.length === 0 ? {} : { _meta: Object.fromEntries(envelope) }
+  return { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId, reason, ...meta } }
+}

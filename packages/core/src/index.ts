@@ -1,6 +1,7 @@
 export * as CallEngine from "./CallEngine.ts"
 export * as Catalog from "./Catalog.ts"
 export * as ConfigFile from "./ConfigFile.ts"
+export * as HostHandlers from "./HostHandlers.ts"
 export * as HttpDispatcher from "./HttpDispatcher.ts"
 export * as Limits from "./Limits.ts"
 export * as McpConnection from "./McpConnection.ts"

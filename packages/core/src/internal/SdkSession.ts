@@ -1,37 +1,49 @@
-/** The MCP SDK's client at its edge: handshake, negotiation, lists and notifications. Calls do not pass through it. */
+/** The MCP SDK's client at its edge: the handshake of either era, and the requests of the server. Calls, lists and
+ * notifications do not pass through it. */
 import {
   Client,
+  type DiscoverResult,
   type Implementation,
-  type Notification,
-  type Prompt,
-  type Resource,
-  type ResourceTemplateType,
+  ProtocolError as SdkProtocolError,
   SdkHttpError,
   type ServerCapabilities,
-  type Tool,
   UnauthorizedError
 } from "@modelcontextprotocol/client"
 import * as Effect from "effect/Effect"
-import { listing, type ResolvedLimits } from "../Limits.ts"
-import { AuthRequired, CallTimeout, McpError, ProtocolError, type Reason } from "../McpError.ts"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { AuthRequired } from "../McpError.ts"
 import type { Wire } from "../Wire.ts"
+import type * as Host from "./Host.ts"
+import { version } from "./version.ts"
 
 /** Deadlines are ours and stand outside; the SDK's own is the longest that a timer can have. */
 const noTimeout = 2_147_483_647
+
+export const clientInfo: Implementation = { name: "scoped-mcp", version }
 
 export interface Session {
   readonly protocolVersion: string
   readonly serverInfo: Implementation | undefined
   readonly capabilities: ServerCapabilities
   readonly instructions: string | undefined
-  readonly listTools: Effect.Effect<ReadonlyArray<Tool>, McpError>
-  readonly listResources: Effect.Effect<ReadonlyArray<Resource>, McpError>
-  readonly listResourceTemplates: Effect.Effect<ReadonlyArray<ResourceTemplateType>, McpError>
-  readonly listPrompts: Effect.Effect<ReadonlyArray<Prompt>, McpError>
 }
 
 /** What failed in the handshake; an `AuthRequired` keeps its own reason. */
-export type HandshakeFailure = { readonly detail: string; readonly auth: AuthRequired | undefined }
+export interface HandshakeFailure {
+  readonly detail: string
+  readonly auth: AuthRequired | undefined
+  /** The server said that it does not know the old handshake. */
+  readonly modernOnly: boolean
+}
+
+/** How handlers are run: in the scope of the connection, in its context. */
+export type Run = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+
+const unsupportedVersion = -32_022
+const methodNotFound = -32_601
 
 const causeText = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause)
@@ -45,86 +57,58 @@ const authRequired = (server: string, cause: unknown): AuthRequired | undefined 
   return status === 403 ? new AuthRequired({ server, status }) : undefined
 }
 
+/** The outcome of an effect as a promise that never rejects with anything but an error of ours. */
+const settled = <A>(run: Run, effect: Effect.Effect<A, Host.Failure>, signal: AbortSignal): Promise<A> =>
+  new Promise((resolve, reject) => {
+    const fiber = run(effect)
+    const interrupt = () => fiber.interruptUnsafe()
+    if (signal.aborted) interrupt()
+    signal.addEventListener("abort", interrupt, { once: true })
+    fiber.addObserver((exit) => {
+      signal.removeEventListener("abort", interrupt)
+      if (Exit.isSuccess(exit)) return resolve(exit.value)
+      const failure = Option.getOrElse(Exit.findErrorOption(exit), () => ({ code: -32_603, text: "cancelled" }))
+      reject(new SdkProtocolError(failure.code, failure.text))
+    })
+  })
+
+/** Shakes hands the old way, or with `discovered` is what the server has told us before: then nothing is sent. */
 export const open = Effect.fnUntraced(function* (
   server: string,
   wire: Wire,
-  limits: ResolvedLimits,
-  scrub: (text: string) => string,
-  onNotification: (notification: Notification) => void
+  host: Host.Host,
+  run: Run,
+  discovered: DiscoverResult | undefined,
+  scrub: (text: string) => string
 ): Effect.fn.Return<Session, HandshakeFailure> {
-  const client = new Client({ name: "scoped-mcp", version: "0.1.0" }, { listMaxPages: listing.maxPages })
-  client.fallbackNotificationHandler = (notification) => {
-    onNotification(notification)
-    return Promise.resolve()
-  }
-
-  yield* Effect.tryPromise({
-    try: (signal) => client.connect(wire.transport(), { signal, timeout: noTimeout }),
-    catch: (cause): HandshakeFailure => ({ detail: scrub(causeText(cause)), auth: authRequired(server, cause) })
-  })
-
-  const list = <A, R>(
-    method: string,
-    offered: unknown,
-    run: (options: {
-      readonly cacheMode: "bypass"
-      readonly signal: AbortSignal
-      readonly timeout: number
-    }) => Promise<R>,
-    items: (result: R) => ReadonlyArray<A>
-  ): Effect.Effect<ReadonlyArray<A>, McpError> => {
-    const failed = (detail: string, answered: boolean): Reason =>
-      new ProtocolError({ server, request: method, detail, delivery: answered ? "Answered" : "OutcomeUnknown" })
-    // The SDK answers a list that the server does not offer with a line on stdout; it is not asked.
-    if (offered === undefined) return Effect.succeed([])
-    return Effect.tryPromise({
-      try: (signal) => run({ cacheMode: "bypass", signal, timeout: noTimeout }),
-      catch: (cause) => new McpError({ reason: authRequired(server, cause) ?? failed(scrub(causeText(cause)), false) })
-    }).pipe(
-      Effect.map(items),
-      Effect.filterOrFail(
-        (all) => all.length <= listing.maxItems,
-        (all) => new McpError({ reason: failed(`it lists ${all.length} items; ${listing.maxItems} are allowed`, true) })
-      ),
-      Effect.timeoutOrElse({
-        duration: limits.callTimeout,
-        orElse: () => {
-          const reason = { server, request: method, phase: "Total", limit: limits.callTimeout } as const
-          return Effect.fail(new McpError({ reason: new CallTimeout({ ...reason, delivery: "OutcomeUnknown" }) }))
-        }
-      })
+  const client = new Client(clientInfo, { capabilities: host.capabilities })
+  for (const method of host.handles) {
+    client.setRequestHandler(method, (request, { mcpReq }) =>
+      settled(run, host.answer(method, request.params) as Effect.Effect<never, Host.Failure>, mcpReq.signal)
     )
   }
 
-  const capabilities = client.getServerCapabilities() ?? {}
+  const prior = discovered === undefined ? { kind: "legacy" as const } : { kind: "modern" as const, discover: discovered }
+  yield* Effect.tryPromise({
+    try: (signal) => client.connect(wire.transport(), { signal, timeout: noTimeout, prior }),
+    catch: (cause): HandshakeFailure => ({
+      detail: scrub(causeText(cause)),
+      auth: authRequired(server, cause),
+      modernOnly:
+        cause instanceof SdkProtocolError && (cause.code === unsupportedVersion || cause.code === methodNotFound)
+    })
+  })
+
+  // The 2026 era has no word for it.
+  if (discovered === undefined && host.rootsChanged !== undefined) {
+    const tell = Effect.ignore(Effect.tryPromise(() => client.sendRootsListChanged()))
+    run(Stream.runForEach(host.rootsChanged, () => tell))
+  }
+
   return {
     protocolVersion: client.getNegotiatedProtocolVersion() ?? "unknown",
     serverInfo: client.getServerVersion(),
-    capabilities,
-    instructions: client.getInstructions(),
-    listTools: list(
-      "tools/list",
-      capabilities.tools,
-      (options) => client.listTools(undefined, options),
-      (result) => result.tools
-    ),
-    listResources: list(
-      "resources/list",
-      capabilities.resources,
-      (options) => client.listResources(undefined, options),
-      (result) => result.resources
-    ),
-    listResourceTemplates: list(
-      "resources/templates/list",
-      capabilities.resources,
-      (options) => client.listResourceTemplates(undefined, options),
-      (result) => result.resourceTemplates
-    ),
-    listPrompts: list(
-      "prompts/list",
-      capabilities.prompts,
-      (options) => client.listPrompts(undefined, options),
-      (result) => result.prompts
-    )
+    capabilities: client.getServerCapabilities() ?? {},
+    instructions: client.getInstructions()
   }
 })

@@ -28,6 +28,7 @@ import * as Admission from "./Admission.ts"
 import * as CallTally from "./CallTally.ts"
 import { ConnectReport } from "./ConnectReport.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
+import * as EraVerdict from "./EraVerdict.ts"
 import type { PoolShared } from "./PoolShared.ts"
 import * as Redaction from "./redaction.ts"
 
@@ -105,6 +106,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   const limits = { ...source.limits, closeTimeout: Duration.min(source.limits.closeTimeout, pool.closeTimeout) }
   const admission = Admission.make({ scope: "Server", acquireTimeout: pool.acquireTimeout, ...limits }, pool.wheel)
   const tally = CallTally.make()
+  const verdict = EraVerdict.make(pool.wheel.now)
   const releasing = new Set<Fiber.Fiber<boolean>>()
   const building = new Set<Fiber.Fiber<void>>()
   const lives = new Set<Live>()
@@ -330,6 +332,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       const built = Layer.buildWithScope(Layer.fresh(layerOf(name, { ...source, limits })), scope).pipe(
         Effect.map((context) => Context.get(context, McpConnection.McpConnection)),
         Effect.provideService(DeadlineWheel.DeadlineWheel, pool.wheel),
+        Effect.provideService(EraVerdict.EraVerdict, verdict),
         Effect.provideService(ConnectReport, {
           attempt: failedAttempts + 1,
           failed: (error) => Effect.sync(() => onFailed(error, mine))

@@ -1,0 +1,180 @@
+/**
+ * Finds out which era a server speaks, and opens the session in it. Over HTTP the new one is tried first, which costs one
+ * request; a process is asked the old way first, because many end at a request they do not know.
+ *
+ * https://modelcontextprotocol.io/specification/2026-07-28/basic/lifecycle
+ */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  type DiscoverResult,
+  PROTOCOL_VERSION_META_KEY
+} from "@modelcontextprotocol/client"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { CallEngine } from "../CallEngine.ts"
+import { AuthRequired, ConnectionLost, McpError, type ProtocolError, type Reason } from "../McpError.ts"
+import type { Era } from "../ServerConfig.ts"
+import type { Wire } from "../Wire.ts"
+import type { EraVerdict } from "./EraVerdict.ts"
+import { isRecord } from "./frames.ts"
+import type * as Host from "./Host.ts"
+import * as SdkSession from "./SdkSession.ts"
+
+/** A wire with the engine on it. */
+export interface Line {
+  readonly wire: Wire
+  readonly engine: CallEngine
+}
+
+export interface Negotiated extends Line, SdkSession.Session {
+  readonly era: "legacy" | "modern"
+}
+
+/** Why no session was opened: the end of the handshake in words, or that credentials are needed. */
+export type Failure = { readonly detail: string } | AuthRequired
+
+export interface Options<E, R> {
+  readonly server: string
+  readonly era: Era
+  /** What `auto` tries first. */
+  readonly first: "legacy" | "modern"
+  readonly verdict: EraVerdict["Service"] | undefined
+  /** A fresh line; the one before, if there was one, has ended. */
+  readonly openLine: Effect.Effect<Line, E, R>
+  readonly host: Host.Host
+  readonly run: SdkSession.Run
+  readonly limit: Duration.Duration
+  readonly scrub: (text: string) => string
+}
+
+const modernVersion = "2026-07-28"
+const unsupportedVersion = -32_022
+
+const isModern = (version: unknown): boolean => typeof version === "string" && version >= modernVersion
+
+/** What every request of the 2026 era says of us. */
+const envelopeOf = (host: Host.Host): Readonly<Record<string, unknown>> => ({
+  [PROTOCOL_VERSION_META_KEY]: modernVersion,
+  [CLIENT_INFO_META_KEY]: SdkSession.clientInfo,
+  [CLIENT_CAPABILITIES_META_KEY]: host.capabilities
+})
+
+/** An answer that a server of the 2025 era may give to a question it does not know. */
+const speaksOfLegacy = (reason: Reason): reason is ProtocolError => {
+  // With `Retry-After` the server has not looked at it.
+  if (reason._tag !== "ProtocolError" || reason.delivery === "NotSent") return false
+  const supported = isRecord(reason.data) ? reason.data["supported"] : undefined
+  return !(reason.code === unsupportedVersion && Array.isArray(supported) && supported.some(isModern))
+}
+
+/** The first request that was made in an era we only remember was refused unread by a server that speaks another. */
+const disproves = (reason: Reason): boolean =>
+  reason._tag === "ProtocolError" &&
+  (reason.code === undefined
+    ? reason.detail.startsWith("HTTP 4")
+    : [unsupportedVersion, -32_000, -32_600, -32_601].includes(reason.code))
+
+const failureOf = (reason: Reason): Failure =>
+  reason._tag === "AuthRequired" ? reason : { detail: "detail" in reason ? reason.detail : reason.message }
+
+const handshakeFailure = ({ auth, detail }: SdkSession.HandshakeFailure): Failure => auth ?? { detail }
+
+export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E | Failure, R> => {
+  const { era, host, limit, openLine, run, scrub, server, verdict } = options
+  const envelope = envelopeOf(host)
+  const lost = (detail: string) => new ConnectionLost({ server, detail, stderr: "", delivery: "NotSent" })
+
+  const legacy = (line: Line): Effect.Effect<Negotiated, SdkSession.HandshakeFailure> =>
+    Effect.map(SdkSession.open(server, line.wire, host, run, undefined, scrub), (session) => {
+      verdict?.set({ era: "legacy" })
+      return { ...line, ...session, era: "legacy" }
+    })
+
+  /** Takes the server's description of itself for the handshake; `remembered` is one that it gave to another connection. */
+  const adopt = (line: Line, discover: DiscoverResult, remembered: boolean): Effect.Effect<Negotiated, Failure> =>
+    Effect.map(
+      Effect.mapError(SdkSession.open(server, line.wire, host, run, discover, scrub), handshakeFailure),
+      (session) => {
+        const refused = (reason: Reason): Reason => {
+          const isLegacy = reason._tag === "InvalidResult"
+          if (!isLegacy && !disproves(reason)) return reason
+          verdict?.forget()
+          run(line.wire.stop)
+          const detail = "it does not speak the revision any more that it was known for"
+          return isLegacy ? reason : lost(detail)
+        }
+        line.engine.speakModern(envelope, remembered ? refused : undefined)
+        verdict?.set({ era: "modern", discover })
+        return { ...line, ...session, era: "modern" }
+      }
+    )
+
+  /** The line's own limit is that of the whole connect. */
+  const limits = { idleTimeout: limit, timeout: limit }
+
+  const discover = (line: Line): Effect.Effect<DiscoverResult, McpError> =>
+    Effect.tryPromise({
+      try: () => line.wire.transport().start(),
+      catch: (cause) => new McpError({ reason: lost(scrub(String(cause))) })
+    }).pipe(
+      Effect.andThen(
+        line.engine.request("server/discover", { _meta: envelope }, limits, {
+          headers: { "mcp-protocol-version": modernVersion, "mcp-method": "server/discover" }
+        })
+      ),
+      Effect.map((result) => result as unknown as DiscoverResult)
+    )
+
+  const modern = (line: Line): Effect.Effect<Negotiated, Failure> =>
+    Effect.flatMap(
+      Effect.mapError(discover(line), ({ reason }) => failureOf(reason)),
+      (found) => adopt(line, found, false)
+    )
+
+  const modernFirst = (line: Line): Effect.Effect<Negotiated, Failure> =>
+    Effect.matchEffect(discover(line), {
+      onFailure: ({ reason }) =>
+        speaksOfLegacy(reason) ? Effect.mapError(legacy(line), handshakeFailure) : Effect.fail(failureOf(reason)),
+      onSuccess: (found) =>
+        Array.isArray(found.supportedVersions) && found.supportedVersions.some(isModern)
+          ? adopt(line, found, false)
+          : Effect.mapError(legacy(line), handshakeFailure)
+    })
+
+  const onFreshLine = Effect.flatMap(openLine, modern)
+
+  const legacyFirst = (line: Line): Effect.Effect<Negotiated, E | Failure, R> =>
+    Effect.catch(legacy(line), (failure): Effect.Effect<Negotiated, E | Failure, R> => {
+      if (!failure.modernOnly) return Effect.fail(handshakeFailure(failure))
+      // It may have ended over the old handshake, or end over it just now.
+      if (line.engine.isClosed()) return onFreshLine
+      return Effect.catchIf(
+        modern(line),
+        () => line.engine.isClosed(),
+        () => onFreshLine
+      )
+    })
+
+  const negotiate = (line: Line): Effect.Effect<Negotiated, E | Failure, R> => {
+    if (era === "legacy") return Effect.mapError(legacy(line), handshakeFailure)
+    if (era === "modern") return modern(line)
+    return options.first === "modern" ? modernFirst(line) : legacyFirst(line)
+  }
+
+  const remembered = (line: Line): Effect.Effect<Negotiated, E | Failure, R> => {
+    const known = verdict?.get()
+    if (known === undefined || (era !== "auto" && era !== known.era)) return negotiate(line)
+    if (known.era === "modern") return adopt(line, known.discover, true)
+    // The old way first is also how a process is asked of which nothing is known.
+    if (era === "legacy" || options.first === "legacy") return negotiate(line)
+    return Effect.catch(legacy(line), (failure) => {
+      verdict?.forget()
+      return failure.auth !== undefined || line.engine.isClosed()
+        ? Effect.fail(handshakeFailure(failure))
+        : modernFirst(line)
+    })
+  }
+
+  return Effect.flatMap(openLine, remembered)
+}
