@@ -4,7 +4,12 @@
  *
  * @since 0.1.0
  */
-import { LOG_LEVEL_META_KEY, type LoggingLevel, type Notification, SUBSCRIPTION_ID_META_KEY } from "@modelcontextprotocol/client"
+import {
+  LOG_LEVEL_META_KEY,
+  type LoggingLevel,
+  type Notification,
+  SUBSCRIPTION_ID_META_KEY
+} from "@modelcontextprotocol/client"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DeadlineWheelService } from "./internal/DeadlineWheel.ts"

@@ -353,9 +353,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** In the 2026 era the server may answer with a question; in the other it asks beside the request. */
   const request =
-    era === "modern"
-      ? InputRounds.make({ server, engine, wheel, limits, host, closed: open.closed })
-      : engine.request
+    era === "modern" ? InputRounds.make({ server, engine, wheel, limits, host, closed: open.closed }) : engine.request
 
   const list = <A>(kind: Listing.Kind<A>, offered: unknown): Effect.Effect<ReadonlyArray<A>, McpError> =>
     offered === undefined ? Effect.succeed([]) : Listing.all(server, engine, wheel, kind)

@@ -5,10 +5,11 @@
  * @since 0.1.0
  */
 import type { Transport } from "@modelcontextprotocol/client"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as LinkedTransport from "./internal/linkedTransport.ts"
 import * as Limits from "./Limits.ts"
 import type { McpConnection } from "./McpConnection.ts"
 import type { McpError } from "./McpError.ts"
@@ -82,3 +83,34 @@ export const fromTransport = (
   make: Effect.Effect<Transport, unknown, Scope.Scope>,
   limits: Limits.ServerLimits = {}
 ): FromTransport => ({ _tag: "FromTransport", identity, make, disabled: undefined, limits: Limits.resolve(limits) })
+
+/**
+ * A server object of the MCP SDK, of its current or its maintenance line: `McpServer` or `Server`.
+ *
+ * @since 0.1.0
+ */
+export interface InProcessServer {
+  connect(transport: Transport): Promise<void>
+}
+
+/**
+ * A server in this process. An object serves one connection after the other; an effect makes one for each connection,
+ * and its scope is the connection's. The server object speaks the 2025 era, and is the caller's to keep.
+ *
+ * @since 0.1.0
+ */
+export const inProcess = (
+  identity: string,
+  server: InProcessServer | Effect.Effect<InProcessServer, unknown, Scope.Scope>,
+  limits: Limits.ServerLimits = {}
+): FromTransport =>
+  fromTransport(
+    identity,
+    Effect.gen(function* () {
+      const object = Effect.isEffect(server) ? yield* server : server
+      const [ours, theirs] = LinkedTransport.make()
+      yield* Effect.tryPromise({ try: () => object.connect(theirs), catch: (cause) => cause })
+      return ours
+    }),
+    limits
+  )

@@ -50,7 +50,8 @@ describe("McpConnection", () => {
         peer.sent("tools/call").map(({ id }) => id),
         [firstId, firstId + 1, firstId + 2]
       )
-      assert.isBelow(peer.sent("tools/list")[0]!.id!, firstId)
+      assert.strictEqual(peer.sent("tools/list")[0]!.id, firstId + 3)
+      assert.isBelow(peer.sent("initialize")[0]!.id!, firstId)
       const { _meta } = peer.sent("tools/call")[0]!.params as { _meta: unknown }
       assert.deepStrictEqual(_meta, { progressToken: firstId })
     })

@@ -3,9 +3,7 @@ import type { DiscoverResult } from "@modelcontextprotocol/client"
 import * as Context from "effect/Context"
 
 /** A modern verdict has the server's own description, which is adopted without asking again. */
-export type Verdict =
-  | { readonly era: "legacy" }
-  | { readonly era: "modern"; readonly discover: DiscoverResult }
+export type Verdict = { readonly era: "legacy" } | { readonly era: "modern"; readonly discover: DiscoverResult }
 
 /** A server that has learned the modern era since still answers the old handshake: what we know of it grows old. */
 const legacyMillis = 60 * 60 * 1000

@@ -22,10 +22,7 @@ export interface Host {
   readonly capabilities: ClientCapabilities
   /** The methods that have a handler. */
   readonly handles: ReadonlyArray<Method>
-  readonly answer: (
-    method: string,
-    params: unknown
-  ) => Effect.Effect<Readonly<Record<string, unknown>>, Failure>
+  readonly answer: (method: string, params: unknown) => Effect.Effect<Readonly<Record<string, unknown>>, Failure>
   readonly rootsChanged: Stream.Stream<unknown> | undefined
 }
 

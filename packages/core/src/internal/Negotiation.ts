@@ -100,7 +100,8 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
           const isLegacy = reason._tag === "InvalidResult"
           if (!isLegacy && !disproves(reason)) return reason
           verdict?.forget()
-          run(line.wire.stop)
+          // After the request has been told, which the end of the line would do in other words.
+          run(Effect.andThen(Effect.yieldNow, line.wire.stop))
           const detail = "it does not speak the revision any more that it was known for"
           return isLegacy ? reason : lost(detail)
         }

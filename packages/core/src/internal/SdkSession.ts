@@ -88,7 +88,8 @@ export const open = Effect.fnUntraced(function* (
     )
   }
 
-  const prior = discovered === undefined ? { kind: "legacy" as const } : { kind: "modern" as const, discover: discovered }
+  const prior =
+    discovered === undefined ? { kind: "legacy" as const } : { kind: "modern" as const, discover: discovered }
   yield* Effect.tryPromise({
     try: (signal) => client.connect(wire.transport(), { signal, timeout: noTimeout, prior }),
     catch: (cause): HandshakeFailure => ({

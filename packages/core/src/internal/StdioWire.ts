@@ -144,7 +144,11 @@ export const make = Effect.fnUntraced(function* (
     send(queued)
     return (why: string) => {
       if (unqueue(queued) || line.isClosed()) return
-      send({ body: `${JSON.stringify(cancelled(frame.id, why, frame.params["_meta"]))}\n`, handed: () => {}, dropped: () => {} })
+      send({
+        body: `${JSON.stringify(cancelled(frame.id, why, frame.params["_meta"]))}\n`,
+        handed: () => {},
+        dropped: () => {}
+      })
     }
   }
 

@@ -51,7 +51,9 @@ export const make = Effect.fnUntraced(function* (
     return (why) => {
       if (line.isClosed()) return
       // The caller has gone; that this notice could not be sent changes nothing for it, and `onerror` reports the cause.
-      send(cancelled(frame.id, why, frame.params["_meta"])).catch((cause: unknown) => faces.failed(new Error(String(cause))))
+      send(cancelled(frame.id, why, frame.params["_meta"])).catch((cause: unknown) =>
+        faces.failed(new Error(String(cause)))
+      )
     }
   }
 

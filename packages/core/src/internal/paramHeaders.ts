@@ -100,7 +100,10 @@ export const headers = (
 ): Readonly<Record<string, string>> =>
   Object.fromEntries(
     declarations.flatMap(({ header, path }) => {
-      const value = path.reduce<unknown>((at, key) => (isRecord(at) && Object.hasOwn(at, key) ? at[key] : undefined), args)
+      const value = path.reduce<unknown>(
+        (at, key) => (isRecord(at) && Object.hasOwn(at, key) ? at[key] : undefined),
+        args
+      )
       const text = textOf(value)
       return text === undefined ? [] : [[`Mcp-Param-${header}`, encode(text)]]
     })

@@ -36,7 +36,8 @@ const ownWeight = (schema: Readonly<Record<string, unknown>>): number =>
   Object.entries(schema).reduce((sum, [key, value]) => {
     if (data.has(key) || key === "required" || key === "dependentRequired") return sum + weigh(value)
     return isRecord(value) ? sum + Object.keys(value).length : sum
-  }, 0) / 16
+  }, 0) /
+    16
 
 /** A copy that charges for each visit: the validator reads `$ref` first whenever it comes by. */
 const charged = (schema: unknown, hasPatterns: boolean, charge: (weight: number) => void): unknown => {
@@ -45,7 +46,11 @@ const charged = (schema: unknown, hasPatterns: boolean, charge: (weight: number)
   const copy: Record<string, unknown> = Object.create(null) as Record<string, unknown>
   for (const [key, value] of Object.entries(schema)) {
     if (key === "$ref" || withoutCost.has(key) || (hasPatterns && besidePatterns.has(key))) continue
-    copy[key] = data.has(key) ? value : isMap(key) ? chargedMap(value, hasPatterns, charge) : charged(value, hasPatterns, charge)
+    copy[key] = data.has(key)
+      ? value
+      : isMap(key)
+        ? chargedMap(value, hasPatterns, charge)
+        : charged(value, hasPatterns, charge)
   }
   const weight = ownWeight(schema)
   const reference = schema["$ref"]

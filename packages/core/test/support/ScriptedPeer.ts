@@ -37,6 +37,10 @@ export interface Script {
   readonly methods?: Readonly<Record<string, (params: Readonly<Record<string, unknown>>) => unknown>>
   /** What `initialize` meets, by the number of the session counted from 0. Default `answer`. */
   readonly handshake?: (session: number) => "answer" | "ignore" | "drop"
+  /** Speaks the 2026 era, and refuses `initialize`; each result says its kind by itself. */
+  readonly modern?: boolean
+  /** What becomes of a subscription; false: it is not acknowledged. */
+  readonly listen?: (session: Session, id: number, params: Readonly<Record<string, unknown>>) => boolean | void
   /** The transport's `close` waits for it. */
   readonly closing?: () => Promise<void>
 }
@@ -163,7 +167,9 @@ export class ScriptedPeer {
   answer(session: Session, frame: Frame) {
     const { id, method = "", params = {} } = frame
     if (id === undefined) return
-    const reply = (result: unknown) => session.raw({ jsonrpc: "2.0", id, result })
+    const kinded = (result: unknown) =>
+      this.script.modern === true ? { resultType: "complete", ...(result as object) } : result
+    const reply = (result: unknown) => session.raw({ jsonrpc: "2.0", id, result: kinded(result) })
     const refuse = (code: number, message: string, data?: unknown) =>
       session.raw({ jsonrpc: "2.0", id, error: { code, message, ...(data === undefined ? {} : { data }) } })
     switch (method) {
@@ -171,6 +177,9 @@ export class ScriptedPeer {
         const handshake = this.script.handshake?.(session.number) ?? "answer"
         if (handshake === "drop") session.drop()
         if (handshake !== "answer") return
+        if (this.script.modern === true) {
+          return refuse(-32022, "unsupported protocol version", { supported: ["2026-07-28"] })
+        }
         return reply({
           protocolVersion: params["protocolVersion"],
           capabilities: this.script.capabilities ?? { tools: { listChanged: true } },
@@ -178,7 +187,25 @@ export class ScriptedPeer {
           instructions: "be kind"
         })
       }
+      case "server/discover":
+        if (this.script.modern !== true) return refuse(-32601, "Method not found")
+        return reply({
+          supportedVersions: ["2026-07-28"],
+          capabilities: this.script.capabilities ?? { tools: {} },
+          instructions: "be kind",
+          _meta: { "io.modelcontextprotocol/serverInfo": { name: "scripted", version: "2.0.0" } }
+        })
+      case "subscriptions/listen": {
+        if (this.script.modern !== true) return refuse(-32601, "Method not found")
+        const acknowledged = this.script.listen?.(session, id, params)
+        if (acknowledged === false) return
+        return session.notify("notifications/subscriptions/acknowledged", {
+          notifications: params["notifications"],
+          _meta: { "io.modelcontextprotocol/subscriptionId": id }
+        })
+      }
       case "tools/list":
+        if (this.script.methods?.[method] !== undefined) return reply(this.script.methods[method](params))
         return reply({
           tools: Object.keys(this.script.tools!).map((name) => ({ name, inputSchema: { type: "object" } }))
         })
