@@ -14,8 +14,8 @@ export class ToolResult {
   readonly server: string
   readonly tool: string
   readonly content: ReadonlyArray<ContentBlock>
-  /** The tool's answer as data, where it declares an output schema. */
-  readonly structuredContent: Readonly<Record<string, unknown>> | undefined
+  /** The tool's answer as data, where it has any: an object, or any JSON value in the 2026 era. */
+  readonly structuredContent: unknown
   /** The whole result as the server sent it. */
   readonly raw: Readonly<Record<string, unknown>>
 
@@ -25,11 +25,10 @@ export class ToolResult {
     content: ReadonlyArray<ContentBlock>,
     raw: Readonly<Record<string, unknown>>
   ) {
-    const structured = raw["structuredContent"]
     this.server = server
     this.tool = tool
     this.content = content
-    this.structuredContent = isRecord(structured) ? structured : undefined
+    this.structuredContent = raw["structuredContent"]
     this.raw = raw
   }
 

@@ -131,7 +131,8 @@ describe("a listing", () => {
 
   it.effect("keeps the delivery of what ended it", () =>
     Effect.gen(function* () {
-      const { connection, peer } = yield* open(() => peer.last.drop())
+      const peer: ScriptedPeer = new ScriptedPeer({ methods: { "tools/list": () => peer.last.drop() } })
+      const connection = yield* McpConnection.make("memory", peer.source()).pipe(Effect.provide(Platform.none))
       assert.deepInclude(yield* reasonOf(connection.listTools), {
         _tag: "ConnectionLost",
         delivery: "OutcomeUnknown"

@@ -27,7 +27,7 @@ class End implements Transport {
     return Promise.resolve()
   }
 
-  close() {
+  close(): Promise<void> {
     if (this.#closed) return Promise.resolve()
     this.#closed = true
     this.onclose?.()

@@ -171,7 +171,7 @@ describe("a server that asks before it answers", () => {
   it.effect.each([
     [ask({}), "for nothing"],
     [ask({ q: "what?" }), "of no known shape"]
-  ])("has to ask for something that is known: %j", ([result, detail]) =>
+  ] as const)("has to ask for something that is known: %j", ([result, detail]) =>
     Effect.gen(function* () {
       const { connection } = yield* open((call) => call.reply(result), answering({}))
       const reason = yield* reasonOf(connection.callTool({ tool: "tool" }))

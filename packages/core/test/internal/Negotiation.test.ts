@@ -1,8 +1,8 @@
+import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { type Limits, McpConnection, type McpError, ServerConfig } from "@scoped-mcp/core"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import packageJson from "../../package.json" with { type: "json" }
 import { version } from "../../src/internal/version.ts"
 import * as Platform from "../support/platform.ts"
 import * as Pool from "../support/pool.ts"
@@ -11,7 +11,7 @@ import { type Script, ScriptedPeer } from "../support/ScriptedPeer.ts"
 const open = (peer: ScriptedPeer, limits: Limits.ServerLimits = {}) =>
   McpConnection.make("memory", peer.source(limits)).pipe(Effect.provide(Platform.none))
 
-const reasonOf = <A>(effect: Effect.Effect<A, McpError.McpError>) =>
+const reasonOf = <A, R>(effect: Effect.Effect<A, McpError.McpError, R>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
 const methods = (written: ReadonlyArray<{ readonly method?: unknown }>) =>
@@ -44,7 +44,10 @@ const modernOnly =
   }
 
 describe("the era", () => {
-  it("comes with the version of the package", () => assert.strictEqual(version, packageJson.version))
+  it("comes with the version of the package", () => {
+    const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+    assert.strictEqual(version, (JSON.parse(text) as { readonly version: string }).version)
+  })
 
   it.effect("of a process is asked for in the old way first, which is all that is sent", () => {
     const children: Array<Platform.FakeProcess> = []
@@ -154,7 +157,7 @@ describe("the era", () => {
       [{ content: [], resultType: "partial" }, 'its resultType is "partial"'],
       [{ content: [], resultType: undefined }, "it has no resultType"],
       [{ content: [], resultType: 7 }, "its resultType is 7"]
-    ])("has results of known kinds only: %j", ([result, detail]) =>
+    ] as const)("has results of known kinds only: %j", ([result, detail]) =>
       Effect.gen(function* () {
         const connection = yield* open(modernPeer({ tools: { t: (call) => call.reply(result) } }))
         assert.deepInclude(yield* reasonOf(connection.callTool({ tool: "t" })), { _tag: "InvalidResult", detail })
