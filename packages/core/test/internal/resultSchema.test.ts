@@ -38,7 +38,7 @@ describe("an output schema", () => {
 
   it("that cannot be used harms nobody", () => {
     const odd = [{ $id: 7 }, { $id: "http://[" }, { $schema: "urn:unknown" }, { $ref: 7 }, { required: 7 }]
-    for (const schema of odd) assert.include(["unusable", "right"], check(schema, { a: 1 }), JSON.stringify(schema))
+    for (const schema of odd) assert.notStrictEqual(typeof check(schema, { a: 1 }), "object", JSON.stringify(schema))
     assert.strictEqual(check({ description: "x".repeat(300 * 1024) }, 1), "unusable")
     assert.strictEqual(check({ $id: "urn:x", type: "string" }, "a"), "right")
   })
