@@ -120,9 +120,7 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
       catch: (cause) => new McpError({ reason: lost(scrub(String(cause))) })
     }).pipe(
       Effect.andThen(
-        line.engine.request("server/discover", { _meta: envelope }, limits, {
-          headers: { "mcp-protocol-version": modernVersion, "mcp-method": "server/discover" }
-        })
+        line.engine.request("server/discover", { _meta: envelope }, limits)
       ),
       Effect.map((result) => result as unknown as DiscoverResult)
     )

@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { AuthRequired } from "../McpError.ts"
+import { AuthRequired, McpError } from "../McpError.ts"
 import type { Wire } from "../Wire.ts"
 import type * as Host from "./Host.ts"
 import { version } from "./version.ts"
@@ -52,6 +52,9 @@ const causeText = (cause: unknown): string => {
 }
 
 const authRequired = (server: string, cause: unknown): AuthRequired | undefined => {
+  // The wire knows more of it than the SDK's error can say.
+  const said = cause instanceof Error ? cause.cause : undefined
+  if (said instanceof McpError && said.reason._tag === "AuthRequired") return said.reason
   const status = cause instanceof SdkHttpError ? cause.status : undefined
   if (cause instanceof UnauthorizedError || status === 401) return new AuthRequired({ server, status: 401 })
   return status === 403 ? new AuthRequired({ server, status }) : undefined

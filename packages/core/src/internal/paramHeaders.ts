@@ -5,6 +5,7 @@
  * https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#custom-headers-from-tool-parameters
  */
 import { isRecord } from "./frames.ts"
+import { encodeValue } from "./httpHeaders.ts"
 
 /** An argument by its path, and the name of its header. */
 export interface Declaration {
@@ -83,16 +84,6 @@ const textOf = (value: unknown): string | undefined => {
   return typeof value === "number" && Number.isSafeInteger(value) ? String(value) : undefined
 }
 
-/** What a header can hold as it is, and would not be taken for the encoding of something else. */
-const isPlain = (text: string): boolean =>
-  /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text)
-
-const encode = (text: string): string => {
-  if (isPlain(text)) return text
-  const binary = Array.from(new TextEncoder().encode(text), (byte) => String.fromCodePoint(byte)).join("")
-  return `=?base64?${btoa(binary)}?=`
-}
-
 /** Absent arguments, and those of another type than declared, have no header. */
 export const headers = (
   declarations: ReadonlyArray<Declaration>,
@@ -105,6 +96,6 @@ export const headers = (
         args
       )
       const text = textOf(value)
-      return text === undefined ? [] : [[`Mcp-Param-${header}`, encode(text)]]
+      return text === undefined ? [] : [[`Mcp-Param-${header}`, encodeValue(text)]]
     })
   )
