@@ -52,8 +52,8 @@ describe("the shapes in use", () => {
       Effect.gen(function* () {
         const config = yield* parse(`
 ${key}:
-  files: { command: npx, args: [mcp-server-filesystem, 8080], env: { PORT: 3001, DEBUG: true }, cwd: docs, inheritEnv: [LD_PATH] }
-  far: { url: "https://example.com/mcp", headers: { X-Team: 7 } }
+  files: { command: npx, args: [mcp-server-filesystem, 8080], env: { PORT: 3001, DEBUG: true }, cwd: docs, inheritEnv: [LD_PATH], era: modern }
+  far: { url: "https://example.com/mcp", headers: { X-Team: 7 }, era: legacy }
 `)
         const files = stdio(config, "files")
         assert.deepStrictEqual(files.args, ["mcp-server-filesystem", "8080"])
@@ -65,6 +65,7 @@ ${key}:
           ]
         )
         assert.strictEqual(files.cwd, "docs")
+        assert.deepStrictEqual([files.era, http(config, "far").era], ["modern", "legacy"])
         assert.deepStrictEqual(files.inheritEnv, ["LD_PATH"])
         assert.strictEqual(Redacted.value(http(config, "far").headers["X-Team"]!), "7")
       })

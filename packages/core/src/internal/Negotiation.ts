@@ -13,7 +13,7 @@ import {
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { CallEngine } from "../CallEngine.ts"
-import { AuthRequired, ConnectionLost, McpError, type ProtocolError, type Reason } from "../McpError.ts"
+import { type AuthRequired, ConnectionLost, McpError, type ProtocolError, type Reason } from "../McpError.ts"
 import type { Era } from "../ServerConfig.ts"
 import type { Wire } from "../Wire.ts"
 import type { EraVerdict } from "./EraVerdict.ts"
@@ -119,9 +119,7 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
       try: () => line.wire.transport().start(),
       catch: (cause) => new McpError({ reason: lost(scrub(String(cause))) })
     }).pipe(
-      Effect.andThen(
-        line.engine.request("server/discover", { _meta: envelope }, limits)
-      ),
+      Effect.andThen(line.engine.request("server/discover", { _meta: envelope }, limits)),
       Effect.map((result) => result as unknown as DiscoverResult)
     )
 

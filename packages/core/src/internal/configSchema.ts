@@ -141,6 +141,7 @@ export const Server = Schema.Struct({
       return typeof value === "boolean" || typeof value === "string" ? value : undefined
     })
   ),
+  era: Schema.optionalKey(oneOf(["auto", "legacy", "modern"])),
   ...started,
   ...reached,
   ...limits

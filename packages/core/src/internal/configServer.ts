@@ -39,6 +39,9 @@ const contradictions = (
   return problems
 }
 
+/** Fields that have only some values. */
+const choices = new Set(["type", "disabled", "era"])
+
 /** A number or a length of time cannot stay as it was written; without its variable it is left out. */
 const withoutMissing = (
   entry: Readonly<Record<string, unknown>>,
@@ -46,7 +49,7 @@ const withoutMissing = (
 ): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
     Object.entries(entry).filter(
-      ([key]) => !missing.has(key) || (!Fields.fields.limits.includes(key) && key !== "type" && key !== "disabled")
+      ([key]) => !missing.has(key) || (!Fields.fields.limits.includes(key) && !choices.has(key))
     )
   )
 

@@ -23,10 +23,12 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const types = new Set<unknown>(["string", "integer", "boolean"])
 
 /** Keywords under which an argument has no path of its own: its header could not be told from the schema alone. */
-const branching = new Set([
-  ...["items", "prefixItems", "contains", "additionalProperties", "unevaluatedProperties", "unevaluatedItems"],
-  ...["propertyNames", "oneOf", "anyOf", "allOf", "not", "if", "then", "else"]
-])
+const branching = new Set(
+  (
+    "items prefixItems contains additionalProperties unevaluatedProperties unevaluatedItems propertyNames " +
+    "oneOf anyOf allOf not if then else"
+  ).split(" ")
+)
 const branchingMaps = new Set(["patternProperties", "dependentSchemas", "$defs", "definitions"])
 
 interface Step {

@@ -206,10 +206,10 @@ describe("the era", () => {
         const pool = yield* Pool.make({ s: peer.source() })
         yield* pool.callTool({ server: "s", tool: "echo" })
         peer.script = { ...peer.script, modern: false }
-        const { answer } = peer
+        const answer = peer.answer.bind(peer)
         peer.answer = (session, frame) => {
           const isOpened = session.sent("initialize").length > 0
-          if (frame.method !== "tools/call" || isOpened) return answer.call(peer, session, frame)
+          if (frame.method !== "tools/call" || isOpened) return answer(session, frame)
           session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_000, message: "Server not initialized" } })
         }
         yield* pool.reconnect("s")

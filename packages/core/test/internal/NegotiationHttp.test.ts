@@ -36,7 +36,7 @@ const serving = (sent: Array<Sent>, answer: (sent: Sent) => Answer | undefined) 
           }
           const request: Sent = {
             method: String(frame["method"]),
-            headers: headers as Record<string, string>,
+            headers,
             params: (frame["params"] ?? {}) as Sent["params"]
           }
           sent.push(request)
