@@ -109,7 +109,11 @@ export const inProcess = (
     Effect.gen(function* () {
       const object = Effect.isEffect(server) ? yield* server : server
       const [ours, theirs] = LinkedTransport.make()
-      yield* Effect.tryPromise({ try: () => object.connect(theirs), catch: (cause) => cause })
+      yield* Effect.tryPromise({
+        try: () => object.connect(theirs),
+        catch: (cause) =>
+          new LinkedTransport.NotTaken({ detail: cause instanceof Error ? cause.message : String(cause) })
+      })
       return ours
     }),
     limits

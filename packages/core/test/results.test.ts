@@ -111,7 +111,7 @@ describe("the result of a tool", () => {
         { type: "resource", resource: { uri: "a:b", blob: "aGk=" } }
       ]
       const connection = yield* open(new ScriptedPeer({ tools: { all: (call) => call.reply({ content }) } }))
-      assert.deepStrictEqual((yield* connection.callTool({ tool: "all" })).content, content)
+      assert.deepStrictEqual((yield* connection.callTool({ tool: "all" })).raw["content"], content)
     })
   )
 

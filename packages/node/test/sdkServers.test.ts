@@ -77,6 +77,7 @@ describe("a server object", () => {
       const first = yield* McpConnection.make("object", source)
       const error = yield* Effect.flip(McpConnection.make("object", source))
       assert.deepInclude(error.reason, { _tag: "ConnectFailed" as const, phase: "Start" as const })
+      assert.include(error.message, "the server object cannot be connected")
       yield* first.callTool({ tool: "echo" })
     }).pipe(Effect.provide(McpNode.layer))
   )

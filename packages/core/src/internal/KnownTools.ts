@@ -4,7 +4,7 @@ import * as ParamHeaders from "./paramHeaders.ts"
 import * as ResultSchema from "./resultSchema.ts"
 
 /** A tool that was left out of the list, and why. */
-export interface HiddenTool {
+interface HiddenTool {
   readonly tool: string
   readonly reason: string
 }

@@ -22,7 +22,7 @@ import type * as Host from "./Host.ts"
 import * as SdkSession from "./SdkSession.ts"
 
 /** A wire with the engine on it. */
-export interface Line {
+interface Line {
   readonly wire: Wire
   readonly engine: CallEngine
 }

@@ -1,5 +1,15 @@
 /** Two ends of a line within this process. */
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
+import * as Schema from "effect/Schema"
+
+/** The server object did not take its end: it serves somebody else, as a rule. */
+export class NotTaken extends Schema.TaggedError<NotTaken>("@scoped-mcp/core/internal/NotTaken")("NotTaken", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return `the server object cannot be connected: ${this.detail}`
+  }
+}
 
 class End implements Transport {
   other: End | undefined

@@ -56,7 +56,7 @@ describe("headers of arguments", () => {
     ["one of several", object({ a: { anyOf: [header("A")] } })],
     ["a definition", object({}, { $defs: { a: header("A") } })],
     ["further properties", object({}, { additionalProperties: header("A") })],
-    ["properties of a branch", object({}, { then: object({ a: header("A") }) })]
+    ["properties of a branch", object({}, { else: object({ a: header("A") }) })]
   ])("must not be declared with %s", (_, schema) => {
     assert.property(ParamHeaders.scan(schema), "fault")
   })
