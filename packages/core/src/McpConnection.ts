@@ -306,7 +306,7 @@ export const make = Effect.fnUntraced(function* (
 
   const session = yield* Negotiation.open({
     server,
-    era: config._tag === "FromTransport" ? "auto" : config.era,
+    era: config.era,
     first: config._tag === "Http" ? "modern" : "legacy",
     verdict,
     openLine,

@@ -13,7 +13,7 @@ import * as LinkedTransport from "./internal/linkedTransport.ts"
 import * as Limits from "./Limits.ts"
 import type { McpConnection } from "./McpConnection.ts"
 import type { McpError } from "./McpError.ts"
-import type { ServerConfig } from "./ServerConfig.ts"
+import type { Era, ServerConfig } from "./ServerConfig.ts"
 
 /**
  * A connection from a layer. Two sources are the same server when their identities and limits are equal.
@@ -38,6 +38,7 @@ export interface FromTransport {
   readonly _tag: "FromTransport"
   readonly identity: string
   readonly make: Effect.Effect<Transport, unknown, Scope.Scope>
+  readonly era: Era
   readonly disabled: undefined
   readonly limits: Limits.ResolvedLimits
 }
@@ -73,6 +74,12 @@ export const fromLayer = (
   limits: Limits.ServerLimits = {}
 ): FromLayer => ({ _tag: "FromLayer", identity, layer, disabled: undefined, limits: Limits.resolve(limits) })
 
+/** @since 0.1.0 */
+export interface SourceOptions extends Limits.ServerLimits {
+  /** Default `auto`: the old way of the handshake first, as of a process. */
+  readonly era?: Era | undefined
+}
+
 /**
  * A fresh transport is made for every connection; its scope is the connection's.
  *
@@ -81,8 +88,15 @@ export const fromLayer = (
 export const fromTransport = (
   identity: string,
   make: Effect.Effect<Transport, unknown, Scope.Scope>,
-  limits: Limits.ServerLimits = {}
-): FromTransport => ({ _tag: "FromTransport", identity, make, disabled: undefined, limits: Limits.resolve(limits) })
+  options: SourceOptions = {}
+): FromTransport => ({
+  _tag: "FromTransport",
+  identity,
+  make,
+  era: options.era ?? "auto",
+  disabled: undefined,
+  limits: Limits.resolve(options)
+})
 
 /**
  * A server object of the MCP SDK, of its current or its maintenance line: `McpServer` or `Server`.

@@ -146,7 +146,10 @@ export interface Recorder<Source extends ServerSource.ServerSource> {
 const protocolVersionIn = (frames: ReadonlyArray<typeof Frame.Type>): string => {
   for (const { frame } of frames) {
     const result = frame["result"]
-    if (isRecord(result) && typeof result["protocolVersion"] === "string") return result["protocolVersion"]
+    if (!isRecord(result)) continue
+    const [newest] = Array.isArray(result["supportedVersions"]) ? result["supportedVersions"] : []
+    const version = result["protocolVersion"] ?? newest
+    if (typeof version === "string") return version
   }
   return "unknown"
 }
@@ -283,6 +286,8 @@ export const replay = (recording: Recording, options?: Options): ServerSource.Fr
       const connection = Math.min(++opened, last)
       const frames = recording.frames.filter((frame) => frame.connection === connection)
       return Replay.transport({ frames, keyOf, refuse })
-    })
+    }),
+    // Only one of the handshakes was recorded.
+    { era: recording.frames.some(({ frame }) => frame["method"] === "initialize") ? "legacy" : "modern" }
   )
 }

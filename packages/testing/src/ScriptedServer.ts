@@ -198,6 +198,7 @@ export interface InMemory extends Handle {
  * @since 0.1.0
  */
 export interface OverHttp extends Handle {
+  /** Speaks the 2025 era with the server where it knows both; `{ ...config, era: "auto" }` finds out. */
   readonly config: ServerConfig.Http
   readonly url: URL
 }

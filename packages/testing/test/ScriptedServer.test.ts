@@ -168,7 +168,7 @@ describe("a server of both eras", () => {
       const client = yield* connect(new StreamableHTTPClientTransport(old.url), "auto")
       assert.strictEqual(client.getNegotiatedProtocolVersion(), "2025-11-25")
       const recent = ScriptedServer.inMemory(library({ eras: ["2026"] }))
-      const { reason } = yield* Effect.flip(McpConnection.make("library", recent.source))
+      const { reason } = yield* Effect.flip(McpConnection.make("library", { ...recent.source, era: "legacy" }))
       assert.include(reason.message, "unsupported protocol version")
     }).pipe(Effect.provide(McpNode.layer))
   )

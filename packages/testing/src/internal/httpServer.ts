@@ -266,6 +266,8 @@ export const make = Effect.fnUntraced(function* (
     config: ServerConfig.http({
       ...limits,
       url,
+      // The era with sessions where it speaks both, because they are what most tests of it are about.
+      era: definition.eras.includes("2025") ? "legacy" : "modern",
       headers: bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }
     }),
     url,
