@@ -86,7 +86,7 @@ const serve = Effect.fnUntraced(function* (behaviour: Behaviour = {}) {
 })
 
 const connect = (url: string, limits: Limits.ServerLimits = {}) =>
-  McpConnection.make("s", ServerConfig.http({ url, ...limits }))
+  McpConnection.make("s", ServerConfig.http({ url, era: "legacy", ...limits }))
 
 const platform = Layer.merge(NodeHttpDispatcher.layer, NodeProcessOwner.layer)
 

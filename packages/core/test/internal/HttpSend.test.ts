@@ -45,7 +45,14 @@ const withAuth = <A, E>(
   return Effect.gen(function* () {
     const wheel = yield* DeadlineWheel.make
     const wire = yield* HttpWire.make("web", config(), wheel, auth)
-    const engine = CallEngine.make("web", wire, wheel, config().limits, (text) => text)
+    const engine = CallEngine.make(
+      "web",
+      wire,
+      wheel,
+      config().limits,
+      (text) => text,
+      () => {}
+    )
     return yield* body({ engine, wire, http, auth })
   }).pipe(Effect.provide(http.layer), Effect.scoped)
 }

@@ -22,7 +22,14 @@ const withLine = <A, E>(
   return Effect.gen(function* () {
     const wheel = yield* DeadlineWheel.make
     const wire = yield* HttpWire.make("web", config(), wheel)
-    const engine = CallEngine.make("web", wire, wheel, config().limits, (text) => text)
+    const engine = CallEngine.make(
+      "web",
+      wire,
+      wheel,
+      config().limits,
+      (text) => text,
+      () => {}
+    )
     return yield* body({ wire, engine, http })
   }).pipe(Effect.provide(http.layer), Effect.scoped)
 }

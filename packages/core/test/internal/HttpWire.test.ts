@@ -181,10 +181,14 @@ describe("HttpWire", () => {
   it.effect("sends user info of the address as Basic credentials, and nowhere else", () => {
     const http = new Platform.FakeHttp()
     return Effect.gen(function* () {
-      yield* McpConnection.make("web", ServerConfig.http({ url: "https://us%C3%A9r:p%40ss-word@example.com/mcp" }))
+      yield* McpConnection.make(
+        "web",
+        ServerConfig.http({ era: "legacy", url: "https://us%C3%A9r:p%40ss-word@example.com/mcp" })
+      )
       yield* McpConnection.make(
         "declared",
         ServerConfig.http({
+          era: "legacy",
           url: "https://user:pass-word@example.com/mcp",
           headers: { authorization: "Bearer own-token" }
         })
@@ -304,7 +308,8 @@ describe("HttpWire", () => {
         yield* pool.callTool({ server: "web", tool: "t" })
         http.sessionId = "session-2"
         http.expired.add("session-1")
-        assert.strictEqual((yield* Effect.flip(pool.catalogOf("web"))).reason._tag, "ProtocolError")
+        const { delivery, reason } = yield* Effect.flip(pool.catalogOf("web"))
+        assert.deepStrictEqual([reason._tag, delivery], ["SessionExpired", "NotSent"])
         assert.lengthOf((yield* pool.catalogOf("web")).tools, 1)
       }).pipe(Effect.provide(http.layer))
     })

@@ -7,6 +7,8 @@ export const canary = "canary-token-123"
 
 export const config = (limits: Limits.ServerLimits = {}) =>
   ServerConfig.http({
+    // The server of these tests opens with `initialize`; what is asked first is the negotiation's own to show.
+    era: "legacy",
     url: "https://example.com/mcp?key=canary-query-123",
     headers: { Authorization: `Bearer ${canary}` },
     ...limits
