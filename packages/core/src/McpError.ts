@@ -235,17 +235,16 @@ export type AuthorizationStep = typeof AuthorizationStep.Type
  *
  * @since 0.1.0
  */
-export class AuthorizationFailed extends Schema.TaggedError<AuthorizationFailed>("@scoped-mcp/core/AuthorizationFailed")(
-  "AuthorizationFailed",
-  {
-    server: Schema.String,
-    step: AuthorizationStep,
-    code: Schema.optional(Schema.String),
-    detail: Schema.String,
-    /** Nothing says that it cannot succeed a little later. */
-    transient: Schema.Boolean
-  }
-) {
+export class AuthorizationFailed extends Schema.TaggedError<AuthorizationFailed>(
+  "@scoped-mcp/core/AuthorizationFailed"
+)("AuthorizationFailed", {
+  server: Schema.String,
+  step: AuthorizationStep,
+  code: Schema.optional(Schema.String),
+  detail: Schema.String,
+  /** Nothing says that it cannot succeed a little later. */
+  transient: Schema.Boolean
+}) {
   readonly delivery: Delivery = "NotSent"
   override get message() {
     const code = this.code === undefined ? "" : ` (${this.code})`

@@ -160,7 +160,10 @@ const reached = (options: HttpOptions): Omit<Http, "_tag"> => {
   if (options.disabled === undefined && protocol !== "http:" && protocol !== "https:") {
     throw new TypeError("url must be an absolute http: or https: address")
   }
-  if (options.auth !== undefined && Object.keys(options.headers ?? {}).some((it) => it.toLowerCase() === "authorization")) {
+  if (
+    options.auth !== undefined &&
+    Object.keys(options.headers ?? {}).some((it) => it.toLowerCase() === "authorization")
+  ) {
     throw new TypeError("headers must not hold Authorization beside auth, which sets it")
   }
   return {

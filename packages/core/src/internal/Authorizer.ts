@@ -66,6 +66,8 @@ interface Flight {
   fiber: Fiber.Fiber<void, Failure> | undefined
   /** A browser was opened for it. */
   opened: boolean
+  /** The person has come back, and the rest is between machines. */
+  returned: boolean
 }
 
 /** Why other tokens are wanted. Only `refused` and `more` may ask a person. */
@@ -83,7 +85,8 @@ const remembered = 64
 const renewAt = ({ expiresAt, obtainedAt }: Tokens): number =>
   expiresAt === undefined ? Infinity : expiresAt - Math.min(60_000, (expiresAt - obtainedAt) / 10)
 
-const randomState = (): string => [...crypto.getRandomValues(new Uint8Array(24))].map((byte) => byte.toString(36)).join("")
+const randomState = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(24))].map((byte) => byte.toString(36)).join("")
 
 export const make = Effect.fnUntraced(function* (
   options: AuthorizerOptions
@@ -136,12 +139,15 @@ export const make = Effect.fnUntraced(function* (
   // A store that does not work costs the memory of it, not the work at hand.
   const warned = (what: string) => (error: { readonly message: string }) =>
     Effect.logWarning(`${what} the credential for ${url.host}: ${env.scrub(error.message)}`)
-  const read = store.get(key).pipe(
-    Effect.catch((error) => Effect.as(warned("Could not read")(error), Option.none<StoredCredential>()))
-  )
+  const read = store
+    .get(key)
+    .pipe(Effect.catch((error) => Effect.as(warned("Could not read")(error), Option.none<StoredCredential>())))
   // A token that is bound to our key is of no use to another program.
   const save = (credential: StoredCredential) =>
-    Effect.catch(store.set(key, auth.dpop ? { ...credential, tokens: undefined } : credential), warned("Could not keep"))
+    Effect.catch(
+      store.set(key, auth.dpop ? { ...credential, tokens: undefined } : credential),
+      warned("Could not keep")
+    )
 
   const loaded = yield* Effect.cached(
     Effect.map(read, (stored) => {
@@ -172,9 +178,8 @@ export const make = Effect.fnUntraced(function* (
     // The port that was registered, if it is free: not every server takes another one.
     const registered = wanted.client?.redirectUrl
     const before = auth.redirectPort === 0 && registered !== undefined ? Number(new URL(registered).port) : 0
-    const listening = yield* (before === 0
-      ? listen(auth.redirectPort)
-      : Effect.catch(listen(before), () => listen(0))
+    const listening = yield* (
+      before === 0 ? listen(auth.redirectPort) : Effect.catch(listen(before), () => listen(0))
     ).pipe(Effect.mapError((cause) => failed(env, "Consent", cause)))
     const { address, attempt } = yield* OAuthSteps.prepare(env, wanted, listening.redirectUrl, state)
     const opened = Option.isNone(browser)
@@ -188,8 +193,13 @@ export const make = Effect.fnUntraced(function* (
     const answer = yield* Effect.timeoutOrElse(listening.callback, {
       duration: auth.consentTimeout,
       orElse: () =>
-        failed(env, "Consent", new Error(`nobody allowed it within ${Duration.format(auth.consentTimeout)} (consentTimeout)`))
+        failed(
+          env,
+          "Consent",
+          new Error(`nobody allowed it within ${Duration.format(auth.consentTimeout)} (consentTimeout)`)
+        )
     })
+    mine.returned = true
     return yield* OAuthSteps.exchange(env, wanted, attempt, listening.redirectUrl, answer)
   }, Effect.scoped)
 
@@ -227,9 +237,9 @@ export const make = Effect.fnUntraced(function* (
   /** Others who share the store wait their turn, a person's consent included; we do not wait that long for them. */
   const locked = Effect.fnUntraced(function* (mine: Flight, plan: Plan) {
     const entered = yield* Deferred.make<void>()
-    const work = store.withLock(key)(Effect.andThen(Deferred.succeed(entered, undefined), attempt(mine, plan))).pipe(
-      Effect.catchTag("TokenStoreError", (error) => failed(env, "Store", error))
-    )
+    const work = store
+      .withLock(key)(Effect.andThen(Deferred.succeed(entered, undefined), attempt(mine, plan)))
+      .pipe(Effect.catchTag("TokenStoreError", (error) => failed(env, "Store", error)))
     const busy = new AuthorizationFailed({
       server: url.host,
       step: "Store",
@@ -261,7 +271,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const start = (plan: Plan): Flight => {
-    const mine: Flight = { done: Deferred.makeUnsafe(), person: Deferred.makeUnsafe(), fiber: undefined, opened: false }
+    const mine: Flight = { done: Deferred.makeUnsafe(), person: Deferred.makeUnsafe(), fiber: undefined, opened: false, returned: false }
     flight = mine
     mine.fiber = Effect.runForkWith(context)(locked(mine, plan))
     mine.fiber.addObserver((exit) => settle(mine, exit))
@@ -292,6 +302,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.gen(function* () {
         const { address, opened, scope } = yield* Deferred.await(mine.person)
         if (opened) yield* Effect.sleep(patience)
+        if (mine.returned) return yield* Effect.never
         return yield* new AuthRequired({ server: url.host, status, authorizationUrl: address.href, scope })
       })
     )
@@ -351,7 +362,12 @@ export const make = Effect.fnUntraced(function* (
         scope: said.scope === undefined ? undefined : env.scrub(said.scope),
         detail
       })
-    const scope = computeScopeUnion(auth.scope, held.askedScope, status === 403 ? held.tokens?.scope : undefined, said.scope)
+    const scope = computeScopeUnion(
+      auth.scope,
+      held.askedScope,
+      status === 403 ? held.tokens?.scope : undefined,
+      said.scope
+    )
     if (status === 403) {
       if (said.error !== "insufficient_scope") return yield* unavailing("it gives no way to be allowed more")
       // Otherwise the same would be asked for without end.
@@ -365,7 +381,11 @@ export const make = Effect.fnUntraced(function* (
     if (guard.exhausted(now, status === 401 && asksPerson ? "person" : "machine")) {
       return yield* unavailing("it refuses the credentials that it has just been given")
     }
-    const plan: Plan = { why: status === 403 ? "more" : "refused", scope, resourceMetadataUrl: said.resourceMetadataUrl }
+    const plan: Plan = {
+      why: status === 403 ? "more" : "refused",
+      scope,
+      resourceMetadataUrl: said.resourceMetadataUrl
+    }
     return yield* join(start(plan), patience, status)
   })
 
@@ -394,9 +414,9 @@ export const make = Effect.fnUntraced(function* (
     take({})
     askedHere = undefined
     guard.reset()
-    const found = yield* store.withLock(key)(store.remove(key)).pipe(
-      Effect.catchTag("TokenStoreError", (error) => Effect.as(warned("Could not remove")(error), false))
-    )
+    const found = yield* store
+      .withLock(key)(store.remove(key))
+      .pipe(Effect.catchTag("TokenStoreError", (error) => Effect.as(warned("Could not remove")(error), false)))
     const revoked = before.tokens === undefined ? false : yield* revoke(env, before)
     return { found: found || before.tokens !== undefined, revoked }
   })

@@ -61,7 +61,10 @@ const clipped = (value: string): string => value.replace(/\p{Cc}/gu, " ").slice(
 export const make =
   (fetch: FetchLike, signal: AbortSignal, learn: Learn): FetchLike =>
   async (url, init) => {
-    const response = await fetch(url, { ...init, signal: init?.signal ? AbortSignal.any([signal, init.signal]) : signal })
+    const response = await fetch(url, {
+      ...init,
+      signal: init?.signal ? AbortSignal.any([signal, init.signal]) : signal
+    })
     const body = await readBounded(response)
     const posted = init?.method === "POST"
     const answer = posted ? parse(body) : {}
@@ -74,7 +77,11 @@ export const make =
     // The SDK answers the request for a nonce itself.
     if (refused && code !== "use_dpop_nonce") {
       const said = text(answer["error_description"])
-      throw new Refused(response.status, code === undefined ? undefined : clipped(code), said === undefined ? `HTTP ${response.status}` : clipped(said))
+      throw new Refused(
+        response.status,
+        code === undefined ? undefined : clipped(code),
+        said === undefined ? `HTTP ${response.status}` : clipped(said)
+      )
     }
     // As one of this runtime's own, which the SDK asks for; without a body where none is allowed.
     const none = response.status === 204 || response.status === 205 || response.status === 304

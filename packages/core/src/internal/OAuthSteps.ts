@@ -33,7 +33,8 @@ export interface Obtained {
 
 const sameIssuer = (a: string, b: string): boolean => a.replace(/\/$/, "") === b.replace(/\/$/, "")
 
-const issuerOf = (info: OAuthServerInfo): string => info.authorizationServerMetadata?.issuer ?? info.authorizationServerUrl
+const issuerOf = (info: OAuthServerInfo): string =>
+  info.authorizationServerMetadata?.issuer ?? info.authorizationServerUrl
 
 const toTokens = (tokens: OAuthTokens, issuer: string, scope: string | undefined, now: number): Tokens => ({
   accessToken: Redacted.make(tokens.access_token),
@@ -73,7 +74,10 @@ export const refresh = Effect.fnUntraced(function* (
       state: "",
       dpop
     })
-    if (!sameIssuer(before.issuer, issuer) || (found.client?.issuer !== undefined && !sameIssuer(found.client.issuer, issuer))) {
+    if (
+      !sameIssuer(before.issuer, issuer) ||
+      (found.client?.issuer !== undefined && !sameIssuer(found.client.issuer, issuer))
+    ) {
       throw new Refused(400, "invalid_grant", "the server has another authorisation server now")
     }
     if (found.client === undefined) throw new Refused(400, "invalid_grant", "the client is not known any more")
@@ -116,8 +120,7 @@ const obtained = (
               env.auth.client !== undefined || client.client_secret === undefined
                 ? undefined
                 : Redacted.make(client.client_secret),
-            authentication:
-              "token_endpoint_auth_method" in client ? client.token_endpoint_auth_method : undefined,
+            authentication: "token_endpoint_auth_method" in client ? client.token_endpoint_auth_method : undefined,
             redirectUrl: env.auth.client === undefined && "redirect_uris" in client ? redirectUrl?.href : undefined
           }
     return Effect.succeed({ tokens: toTokens(tokens, issuer, scope, now), client: known, scope })

@@ -38,7 +38,9 @@ export const make = (): RenewalGuard => {
     },
     exhausted: (now, asked) => {
       const had = within(now)
-      return had.length >= most.all || (asked === "person" && had.filter((it) => it.asked === asked).length >= most.person)
+      return (
+        had.length >= most.all || (asked === "person" && had.filter((it) => it.asked === asked).length >= most.person)
+      )
     },
     had: (now, asked) => {
       recent = [...within(now), { at: now, asked }]

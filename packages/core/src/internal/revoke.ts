@@ -15,7 +15,12 @@ import * as assertions from "./assertions.ts"
 import { type OAuthEnv, run } from "./OAuthEnv.ts"
 import { clientAuthentication, clientInformation } from "./OAuthProvider.ts"
 
-const prove = (client: StoredOAuthClientInformation, supported: ReadonlyArray<string>, headers: Headers, body: URLSearchParams) => {
+const prove = (
+  client: StoredOAuthClientInformation,
+  supported: ReadonlyArray<string>,
+  headers: Headers,
+  body: URLSearchParams
+) => {
   const method = selectClientAuthMethod(client, [...supported])
   if (method === "client_secret_basic") {
     headers.set("authorization", `Basic ${btoa(`${client.client_id}:${client.client_secret ?? ""}`)}`)
@@ -32,10 +37,12 @@ export const revoke = Effect.fnUntraced(
     const { tokens } = credential
     if (client === undefined || tokens === undefined) return false
     const texts = yield* assertions.read(env)
-    const prover = auth.client === undefined ? undefined : clientAuthentication(auth.client.proof, auth.client.id, texts)
+    const prover =
+      auth.client === undefined ? undefined : clientAuthentication(auth.client.proof, auth.client.id, texts)
     return yield* run(env, "Token", async (fetch) => {
       const { authorizationServerMetadata: metadata } = await discoverOAuthServerInfo(env.url, { fetchFn: fetch })
-      const endpoint: unknown = metadata === undefined ? undefined : metadata["revocation_endpoint" as keyof typeof metadata]
+      const endpoint: unknown =
+        metadata === undefined ? undefined : metadata["revocation_endpoint" as keyof typeof metadata]
       if (metadata === undefined || typeof endpoint !== "string" || metadata.issuer !== tokens.issuer) return false
       const url = assertSecureTokenEndpoint(endpoint)
       // With a refresh token everything that came from it ends as well.
