@@ -44,7 +44,13 @@ describe("Authorizers: grants without a person", () => {
       Effect.gen(function* () {
         oauth.metadata = { token_endpoint_auth_methods_supported: ["client_secret_post", "client_secret_basic"] }
         const { headers } = yield* obtain(
-          Authorization.clientCredentials({ clientId: "c", clientSecret: "s3cret-canary", clientAuthentication: method, issuer, scope: "x" })
+          Authorization.clientCredentials({
+            clientId: "c",
+            clientSecret: "s3cret-canary",
+            clientAuthentication: method,
+            issuer,
+            scope: "x"
+          })
         )
         assert.deepStrictEqual(headers, { authorization: "Bearer access-canary-1" })
         const [token] = oauth.to("/token")
@@ -59,7 +65,9 @@ describe("Authorizers: grants without a person", () => {
   it.effect("signs an assertion with the client's key, for its authorisation server only", () =>
     withServer((oauth) =>
       Effect.gen(function* () {
-        yield* obtain(Authorization.privateKeyJwt({ clientId: "c", privateKey: yield* jwk, algorithm: "ES256", issuer }))
+        yield* obtain(
+          Authorization.privateKeyJwt({ clientId: "c", privateKey: yield* jwk, algorithm: "ES256", issuer })
+        )
         const { form } = oauth.to("/token")[0]!
         assert.strictEqual(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
         assert.deepInclude(payload(form["client_assertion"]!), { iss: "c", sub: "c", aud: issuer })
@@ -70,8 +78,13 @@ describe("Authorizers: grants without a person", () => {
   it.effect("shows an assertion that somebody else has signed", () =>
     withServer((oauth) =>
       Effect.gen(function* () {
-        yield* obtain(Authorization.privateKeyJwt({ clientId: "c", assertion: Redacted.make("signed-elsewhere\n"), issuer }))
-        assert.include(oauth.to("/token")[0]!.form, { grant_type: "client_credentials", client_assertion: "signed-elsewhere" })
+        yield* obtain(
+          Authorization.privateKeyJwt({ clientId: "c", assertion: Redacted.make("signed-elsewhere\n"), issuer })
+        )
+        assert.include(oauth.to("/token")[0]!.form, {
+          grant_type: "client_credentials",
+          client_assertion: "signed-elsewhere"
+        })
       })
     )
   )
@@ -84,12 +97,21 @@ describe("Authorizers: grants without a person", () => {
         const auth = Authorization.jwtBearer({ clientId: "w", assertion: { file: "/var/run/token" }, issuer })
         const files = FileSystem.layerNoop({ readFileString: () => Effect.sync(() => content) })
         const { reason } = yield* obtain(auth).pipe(Effect.provide(files), Effect.flip)
-        assert.deepInclude(reason, { _tag: "AuthorizationFailed", step: "Token", code: "unauthorized_client", detail: "<redacted> is not known" })
+        assert.deepInclude(reason, {
+          _tag: "AuthorizationFailed",
+          step: "Token",
+          code: "unauthorized_client",
+          detail: "<redacted> is not known"
+        })
         assert.lengthOf(oauth.to("/token"), 1)
         content = "second-canary-token"
         oauth.onToken = () => undefined
         yield* obtain(auth).pipe(Effect.provide(files))
-        assert.include(oauth.to("/token")[1]!.form, { grant_type: jwtBearer, assertion: "second-canary-token", client_id: "w" })
+        assert.include(oauth.to("/token")[1]!.form, {
+          grant_type: jwtBearer,
+          assertion: "second-canary-token",
+          client_id: "w"
+        })
       })
     )
   )
@@ -183,7 +205,10 @@ describe("Authorizers: tokens bound to a key", () => {
         oauth.onToken = ({ headers }) =>
           payload(headers.get("dpop") ?? "")["nonce"] === "nonce-as"
             ? undefined
-            : new Response(JSON.stringify({ error: "use_dpop_nonce" }), { status: 400, headers: { "dpop-nonce": "nonce-as" } })
+            : new Response(JSON.stringify({ error: "use_dpop_nonce" }), {
+                status: 400,
+                headers: { "dpop-nonce": "nonce-as" }
+              })
         const { authorized, generation, headers, request } = yield* obtain(Authorization.code({ dpop: true }))
         assert.lengthOf(oauth.to("/token"), 2)
         assert.strictEqual(headers["authorization"], "DPoP access-canary-1")
