@@ -67,7 +67,7 @@ export interface AuthorizersService {
   readonly get: (
     server: string,
     config: ServerConfig.Http & { readonly auth: OAuth },
-    namespace?: string | undefined
+    namespace?: string
   ) => Effect.Effect<Authorized, never, Scope.Scope>
   /** Every credential in use, or lately. */
   readonly credentials: Effect.Effect<ReadonlyArray<CredentialStatus>>
@@ -75,7 +75,7 @@ export interface AuthorizersService {
    * Removes what was obtained for a server, here and from the store, and tells the authorisation server. The next call
    * asks again.
    */
-  readonly forget: (config: ServerConfig.Http, namespace?: string | undefined) => Effect.Effect<Forgotten>
+  readonly forget: (config: ServerConfig.Http, namespace?: string) => Effect.Effect<Forgotten>
 }
 
 /**

@@ -183,6 +183,25 @@ describe("Authorizers: grants without a person", () => {
     )
   )
 
+  it.effect.each(["http://10.0.0.8", "http://127.0.0.1:9", "https://127.0.0.1:9"])(
+    "does not ask %s on behalf of a server elsewhere, unless the configuration names it",
+    (inside) =>
+      withServer((oauth) =>
+        Effect.gen(function* () {
+          oauth.issuer = inside
+          const auth = (issuer?: string) =>
+            Authorization.clientCredentials({ clientId: "c", clientSecret: "s3cret-canary", issuer })
+          const { reason } = yield* Effect.flip(obtain(auth()))
+          assert.deepInclude(reason, { _tag: "AuthorizationFailed", transient: false })
+          assert.match(reason.message, /is not asked/)
+          const asked = () => oauth.asked.filter(({ origin }) => origin === inside)
+          assert.isEmpty(asked())
+          yield* Effect.exit(obtain(auth(inside)))
+          assert.isNotEmpty(asked())
+        })
+      )
+  )
+
   it.effect("does not ask for the documents of a machine that a server likes to have asked", () =>
     withServer((oauth) =>
       Effect.gen(function* () {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Authorization, Authorizers, ServerConfig, TokenStore } from "@scoped-mcp/core"
 import { Deferred, Effect, Exit, Fiber, type Layer, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { vi } from "vitest"
 import { FakeOAuth, FakePerson, held, refusal } from "./support/oauth.ts"
 
 const challenge = (rest = "") =>
@@ -365,6 +366,24 @@ describe("Authorizers: renewal", () => {
     )
   )
 
+  it.effect("asks the person, and at once, when a token has run out and the refresh token is not taken", () =>
+    run((oauth, person) =>
+      Effect.gen(function* () {
+        allows(person)
+        const { call } = client(oauth, yield* authorized(Authorization.code()))
+        yield* call()
+        oauth.accessToken = undefined
+        oauth.refreshTokens.clear()
+        yield* TestClock.adjust("2 hours")
+        assert.strictEqual(yield* call(), "ok")
+        assert.deepStrictEqual(
+          oauth.to("/token").map(({ form }) => form["grant_type"]),
+          ["authorization_code", "refresh_token", "authorization_code"]
+        )
+      })
+    )
+  )
+
   it.effect("asks the person again when the refresh token is not taken any more", () =>
     run((oauth, person) =>
       Effect.gen(function* () {
@@ -564,6 +583,8 @@ describe("Authorizers: what is kept", () => {
   it.effect("shows a secret in no error, log or status, whatever a server echoes", () => {
     const logged: Array<string> = []
     const logger = Logger.make(({ message }) => void logged.push(JSON.stringify(message)))
+    // The SDK would write there what a server says.
+    const written = vi.spyOn(console, "warn").mockImplementation((...said) => void logged.push(said.join(" ")))
     return run((oauth, person) =>
       Effect.gen(function* () {
         allows(person)
@@ -582,7 +603,8 @@ describe("Authorizers: what is kept", () => {
         const shown = JSON.stringify([failed, failed.message, logged, yield* auth.authorizers.credentials, auth.config])
         assert.notInclude(shown, "canary")
         assert.include(auth.secrets().join(), "access-canary-1")
-      }).pipe(Effect.provide(Logger.layer([logger])))
+        assert.strictEqual(written.mock.calls.length, 0)
+      }).pipe(Effect.provide(Logger.layer([logger])), Effect.ensuring(Effect.sync(() => written.mockRestore())))
     )
   })
 })

@@ -252,7 +252,7 @@ export const make = Effect.fnUntraced(function* (
     return yield* Effect.raceFirst(work, patience)
   })
 
-  const settle = (mine: Flight, exit: Exit.Exit<void, Failure>) => {
+  const settle = (mine: Flight, plan: Plan, exit: Exit.Exit<void, Failure>) => {
     if (flight === mine) flight = undefined
     if (Exit.isSuccess(exit)) {
       Deferred.doneUnsafe(mine.done, exit)
@@ -262,19 +262,27 @@ export const make = Effect.fnUntraced(function* (
     const reason = Option.getOrElse(Exit.findErrorOption(exit), () =>
       failed(env, "Token", new Error(closed ? "it was closed meanwhile" : Cause.pretty(exit.cause)))
     )
-    // An address that was only told troubled nobody; the next call may be told another one.
+    // An address that was only told troubled nobody; the next call may be told another one. And a refresh token that is of
+    // no use any more is not tried again, but is a reason to ask.
     const shown = Deferred.isDoneUnsafe(mine.person)
-    if (!closed && reason._tag === "AuthorizationFailed" && (mine.opened || !shown)) {
+    const mayAsk = plan.why === "due" && asksPerson && held.tokens?.refreshToken === undefined
+    if (!closed && reason._tag === "AuthorizationFailed" && (mine.opened || !shown) && !mayAsk) {
       guard.failed(clock.currentTimeMillisUnsafe(), mine.opened ? "person" : "machine", reason)
     }
     Deferred.doneUnsafe(mine.done, Exit.fail(reason))
   }
 
   const start = (plan: Plan): Flight => {
-    const mine: Flight = { done: Deferred.makeUnsafe(), person: Deferred.makeUnsafe(), fiber: undefined, opened: false, returned: false }
+    const mine: Flight = {
+      done: Deferred.makeUnsafe(),
+      person: Deferred.makeUnsafe(),
+      fiber: undefined,
+      opened: false,
+      returned: false
+    }
     flight = mine
     mine.fiber = Effect.runForkWith(context)(locked(mine, plan))
-    mine.fiber.addObserver((exit) => settle(mine, exit))
+    mine.fiber.addObserver((exit) => settle(mine, plan, exit))
     return mine
   }
 
@@ -310,7 +318,7 @@ export const make = Effect.fnUntraced(function* (
   const present = Effect.fnUntraced(function* (request: { readonly method: string; readonly url: URL }) {
     const { tokens } = held
     const mine = generation
-    if (tokens === undefined) return { headers: {} as Record<string, string>, generation: mine }
+    if (tokens === undefined) return { headers: {}, generation: mine }
     const token = Redacted.value(tokens.accessToken)
     if (!auth.dpop || tokens.tokenType.toLowerCase() !== "dpop") {
       return { headers: { authorization: `Bearer ${token}` }, generation: mine }

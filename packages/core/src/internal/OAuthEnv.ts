@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type { OAuth } from "../Authorization.ts"
 import { AuthorizationFailed, type AuthorizationStep } from "../McpError.ts"
 import * as OAuthFetch from "./OAuthFetch.ts"
+import { mayBeAsked } from "./trustedAddress.ts"
 
 /** What all steps for one credential share. */
 export interface OAuthEnv {
@@ -43,6 +44,11 @@ export const failed = (env: OAuthEnv, step: AuthorizationStep, cause: unknown): 
   })
 }
 
+const configured = (auth: OAuth): ReadonlyArray<string> => [
+  ...(auth.issuer === undefined ? [] : [auth.issuer]),
+  ...(auth._tag === "EnterpriseManaged" ? Object.values(auth.idp.at) : [])
+]
+
 /** One step at the SDK's edge. Interruption and the limit end its requests. */
 export const run = <A>(
   env: OAuthEnv,
@@ -50,7 +56,8 @@ export const run = <A>(
   promise: (fetch: FetchLike) => Promise<A>
 ): Effect.Effect<A, AuthorizationFailed> =>
   Effect.tryPromise({
-    try: (signal) => promise(OAuthFetch.make(env.fetch, signal, env.learn)),
+    try: (signal) =>
+      promise(OAuthFetch.make(env.fetch, signal, env.learn, (url) => mayBeAsked(url, env.url, configured(env.auth)))),
     catch: (cause) => failed(env, step, cause)
   }).pipe(
     Effect.timeoutOrElse({

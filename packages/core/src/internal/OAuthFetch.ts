@@ -59,8 +59,10 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 const clipped = (value: string): string => value.replace(/\p{Cc}/gu, " ").slice(0, 300)
 
 export const make =
-  (fetch: FetchLike, signal: AbortSignal, learn: Learn): FetchLike =>
+  (fetch: FetchLike, signal: AbortSignal, learn: Learn, mayBeAsked: (url: URL) => boolean): FetchLike =>
   async (url, init) => {
+    const { host } = new URL(url)
+    if (!mayBeAsked(new URL(url))) throw new Error(`${host}, which the server names, is not asked without https:`)
     const response = await fetch(url, {
       ...init,
       signal: init?.signal ? AbortSignal.any([signal, init.signal]) : signal

@@ -15,6 +15,7 @@ import {
 import * as Redacted from "effect/Redacted"
 import type { ClientProof, OAuth } from "../Authorization.ts"
 import type { RegisteredClient } from "../TokenStore.ts"
+import { isPrivate } from "./trustedAddress.ts"
 
 const jwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -103,11 +104,6 @@ const metadata = (auth: OAuth, redirectUrl: URL | undefined): OAuthClientMetadat
   ...(auth.scope === undefined ? {} : { scope: auth.scope })
 })
 
-/** A page of the authorisation server, and nothing else that a machine would open. */
-const isPage = (url: URL): boolean =>
-  url.protocol === "https:" ||
-  (url.protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].some((host) => url.hostname === host))
-
 const unused = (what: string) => (): never => {
   throw new Error(`${what} is not part of this grant`)
 }
@@ -177,7 +173,8 @@ export const make = (asked: Asked): Attempt => {
       found.tokens = tokens
     },
     redirectToAuthorization: (url) => {
-      if (!isPage(url)) throw new Error("the page for a person's consent is neither https: nor on this machine")
+      // A machine opens more than pages.
+      if (!isPrivate(url)) throw new Error("the page for a person's consent is neither https: nor on this machine")
       found.address = url
       found.scope = url.searchParams.get("scope") ?? undefined
     },

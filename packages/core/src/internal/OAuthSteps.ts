@@ -109,6 +109,10 @@ const obtained = (
     const { client, scope, tokens } = attempt.found
     if (tokens === undefined) return Effect.fail(failed(env, "Token", new Error("no tokens came")))
     const issuer = tokens.issuer ?? ""
+    const { auth } = env
+    // One that describes itself at an address is bound to no port.
+    const registered =
+      auth.client === undefined && !(auth._tag === "Code" && client?.client_id === auth.clientMetadataUrl)
     const known: RegisteredClient | undefined =
       client === undefined
         ? undefined
@@ -117,11 +121,11 @@ const obtained = (
             issuer,
             // A secret of the configuration is not stored.
             clientSecret:
-              env.auth.client !== undefined || client.client_secret === undefined
+              auth.client !== undefined || client.client_secret === undefined
                 ? undefined
                 : Redacted.make(client.client_secret),
             authentication: "token_endpoint_auth_method" in client ? client.token_endpoint_auth_method : undefined,
-            redirectUrl: env.auth.client === undefined && "redirect_uris" in client ? redirectUrl?.href : undefined
+            redirectUrl: registered ? redirectUrl?.href : undefined
           }
     return Effect.succeed({ tokens: toTokens(tokens, issuer, scope, now), client: known, scope })
   })

@@ -1,5 +1,6 @@
 /** What a server says about authorisation when it refuses a request. */
 import { extractWWWAuthenticateParams } from "@modelcontextprotocol/client"
+import { mayBeAsked } from "./trustedAddress.ts"
 
 export interface Challenge {
   readonly scope: string | undefined
@@ -12,18 +13,16 @@ const asksForNonce = (header: string) => /(?:^|,)\s*dpop\b/i.test(header) && /us
 
 export const wantsNonce = (header: string | undefined): boolean => header !== undefined && asksForNonce(header)
 
-/** A refused request must not make us ask any machine that the server likes. */
-const mayBeAsked = (url: URL | undefined, server: URL): boolean =>
-  url !== undefined && (url.origin === server.origin || url.protocol === "https:")
-
 export const parse = (header: string | undefined, server: URL): Challenge => {
   if (header === undefined) return { scope: undefined, error: undefined, resourceMetadataUrl: undefined }
   const found = extractWWWAuthenticateParams(
     new Response(null, { status: 401, headers: { "www-authenticate": header } })
   )
+  const { error, resourceMetadataUrl, scope } = found
   return {
-    scope: found.scope,
-    error: found.error,
-    resourceMetadataUrl: mayBeAsked(found.resourceMetadataUrl, server) ? found.resourceMetadataUrl : undefined
+    scope,
+    error,
+    resourceMetadataUrl:
+      resourceMetadataUrl !== undefined && mayBeAsked(resourceMetadataUrl, server) ? resourceMetadataUrl : undefined
   }
 }
