@@ -61,12 +61,19 @@ export interface Forgotten {
   readonly revoked: boolean
 }
 
+/**
+ * A server that is reached by an address, whatever else its configuration says.
+ *
+ * @since 0.1.0
+ */
+export type Reached = Pick<ServerConfig.Http, "url" | "auth" | "limits">
+
 /** @since 0.1.0 */
 export interface AuthorizersService {
   /** The credential of a server, for as long as the scope is open. */
   readonly get: (
     server: string,
-    config: ServerConfig.Http & { readonly auth: OAuth },
+    config: Reached & { readonly auth: OAuth },
     namespace?: string
   ) => Effect.Effect<Authorized, never, Scope.Scope>
   /** Every credential in use, or lately. */
@@ -75,7 +82,7 @@ export interface AuthorizersService {
    * Removes what was obtained for a server, here and from the store, and tells the authorisation server. The next call
    * asks again.
    */
-  readonly forget: (config: ServerConfig.Http, namespace?: string) => Effect.Effect<Forgotten>
+  readonly forget: (config: Pick<Reached, "url" | "auth">, namespace?: string) => Effect.Effect<Forgotten>
 }
 
 /**
@@ -129,12 +136,11 @@ export const make: Effect.Effect<AuthorizersService, never, HttpDispatcher | Sco
       return authorizer
     })
   })
-  const find = (config: ServerConfig.Http & { readonly auth: OAuth }, namespace = "default") =>
-    RcMap.get(live, { namespace, url: config.url, auth: config.auth } satisfies Key)
+  const find = (url: Key["url"], auth: OAuth, namespace = "default") => RcMap.get(live, { namespace, url, auth })
 
   return {
     get: (server, config, namespace) =>
-      Effect.map(find(config, namespace), ({ face, secrets }) => ({
+      Effect.map(find(config.url, config.auth, namespace), ({ face, secrets }) => ({
         ...face(server, Duration.times(config.limits.connectTimeout, shareOfConnect)),
         secrets
       })),
@@ -150,9 +156,7 @@ export const make: Effect.Effect<AuthorizersService, never, HttpDispatcher | Sco
     forget: (config, namespace) =>
       config.auth === undefined || config.auth._tag === "Bearer"
         ? Effect.succeed({ found: false, revoked: false })
-        : Effect.scoped(
-            Effect.flatMap(find({ ...config, auth: config.auth }, namespace), (authorizer) => authorizer.forget)
-          )
+        : Effect.scoped(Effect.flatMap(find(config.url, config.auth, namespace), (authorizer) => authorizer.forget))
   }
 })
 

@@ -4,10 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { type Authorized, Authorizers, make } from "../Authorizers.ts"
+import { type Authorized, Authorizers, make, type Reached } from "../Authorizers.ts"
 import type { HttpDispatcher } from "../HttpDispatcher.ts"
 import { AuthRequired, McpError } from "../McpError.ts"
-import type * as ServerConfig from "../ServerConfig.ts"
 import type { Scrub } from "./redaction.ts"
 
 /** Whose credentials they are: a pool sets its own. */
@@ -35,7 +34,7 @@ const bearer = (server: string, token: string, scrub: Scrub): Authorized => ({
 /** Nothing for a server without `auth`, so that its requests cost nothing. */
 export const authorise = Effect.fnUntraced(function* (
   server: string,
-  config: ServerConfig.Http,
+  config: Reached,
   scrub: Scrub
 ): Effect.fn.Return<Authorized | undefined, never, HttpDispatcher | Scope.Scope> {
   const { auth } = config
