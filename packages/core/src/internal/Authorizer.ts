@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function* (
     auth,
     fetch: options.fetch,
     learn,
-    scrub: (text) => Redaction.make(secrets())(text),
+    scrub: Redaction.make([], secrets),
     dpop: auth.dpop ? session : Effect.succeed(undefined)
   }
 
