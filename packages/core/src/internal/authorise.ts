@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import { type Authorized, Authorizers, make, type Reached } from "../Authorizers.ts"
 import type { HttpDispatcher } from "../HttpDispatcher.ts"
 import { AuthRequired, McpError } from "../McpError.ts"
-import type { Scrub } from "./redaction.ts"
+import * as Redaction from "./redaction.ts"
 
 /** Whose credentials they are: a pool sets its own. */
 export const Namespace = Context.Reference<string>("@scoped-mcp/core/internal/authorise/Namespace", {
@@ -15,7 +15,7 @@ export const Namespace = Context.Reference<string>("@scoped-mcp/core/internal/au
 })
 
 /** A token that only its owner can renew. */
-const bearer = (server: string, token: string, scrub: Scrub): Authorized => ({
+const bearer = (server: string, token: string): Authorized => ({
   secrets: () => [],
   headers: () => Effect.succeed({ headers: { authorization: `Bearer ${token}` }, generation: 1 }),
   refused: ({ challenge, status }) =>
@@ -24,7 +24,7 @@ const bearer = (server: string, token: string, scrub: Scrub): Authorized => ({
         reason: new AuthRequired({
           server,
           status,
-          challenge: challenge === undefined ? undefined : scrub(challenge),
+          challenge: challenge === undefined ? undefined : Redaction.make([token])(challenge),
           detail: "its bearer token is not, or not any more, accepted"
         })
       })
@@ -34,12 +34,11 @@ const bearer = (server: string, token: string, scrub: Scrub): Authorized => ({
 /** Nothing for a server without `auth`, so that its requests cost nothing. */
 export const authorise = Effect.fnUntraced(function* (
   server: string,
-  config: Reached,
-  scrub: Scrub
+  config: Reached
 ): Effect.fn.Return<Authorized | undefined, never, HttpDispatcher | Scope.Scope> {
   const { auth } = config
   if (auth === undefined) return undefined
-  if (auth._tag === "Bearer") return bearer(server, Redacted.value(auth.token), scrub)
+  if (auth._tag === "Bearer") return bearer(server, Redacted.value(auth.token))
   const shared = yield* Effect.serviceOption(Authorizers)
   const authorizers = Option.isSome(shared) ? shared.value : yield* make
   return yield* authorizers.get(server, { ...config, auth }, yield* Namespace)
