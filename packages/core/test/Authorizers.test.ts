@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Authorization, Authorizers, ServerConfig, TokenStore } from "@scoped-mcp/core"
-import { Deferred, Effect, Exit, Fiber, type Layer, Logger, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { vi } from "vitest"
 import { FakeOAuth, FakePerson, held, refusal } from "./support/oauth.ts"
@@ -471,6 +471,47 @@ describe("Authorizers: renewal", () => {
         assert.lengthOf(oauth.to("/token"), 2)
       }).pipe(Effect.provide(TokenStore.layerMemory))
     )
+  )
+
+  it.effect(
+    "works without a store that does not, and waits no longer than requestTimeout for one that is in use",
+    () => {
+      const broken = () => Effect.fail(new TokenStore.TokenStoreError({ key: "k", detail: "the disk is full" }))
+      const useless = Layer.succeed(TokenStore.TokenStore, {
+        get: broken,
+        set: broken,
+        remove: broken,
+        withLock: () => broken
+      })
+      return run((oauth, person) =>
+        Effect.gen(function* () {
+          allows(person)
+          const { call } = client(oauth, yield* authorized(Authorization.code()).pipe(Effect.provide(useless)))
+          assert.strictEqual(yield* call(), "ok")
+          oauth.accessToken = undefined
+          assert.strictEqual(yield* call(), "ok")
+          assert.lengthOf(person.opened, 1)
+
+          const waits = yield* Deferred.make<void>()
+          const inUse = yield* Effect.map(TokenStore.makeMemory, (store) => ({
+            ...store,
+            withLock: () => () => Effect.andThen(Deferred.succeed(waits, undefined), Effect.never)
+          }))
+          const other = yield* authorized(Authorization.code()).pipe(
+            Effect.provideService(TokenStore.TokenStore, inUse)
+          )
+          const waiting = yield* Effect.forkChild(Effect.flip(client(oauth, other, () => "nothing").call()))
+          yield* Deferred.await(waits)
+          yield* TestClock.adjust("20 seconds")
+          assert.deepInclude((yield* Fiber.join(waiting)).reason, {
+            _tag: "AuthorizationFailed",
+            step: "Store",
+            transient: true,
+            detail: "another program is being authorised for it"
+          })
+        })
+      )
+    }
   )
 
   it.effect("keeps namespaces and accounts apart, in one store", () =>

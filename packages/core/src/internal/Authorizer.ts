@@ -16,24 +16,23 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import * as Authorization from "../Authorization.ts"
-import { AuthorizationBrowser } from "../AuthorizationBrowser.ts"
-import { LoopbackListener } from "../LoopbackListener.ts"
+import type { OAuth } from "../Authorization.ts"
 import { AuthorizationFailed, AuthRequired, McpError } from "../McpError.ts"
-import type { StoredCredential, TokenStore, Tokens } from "../TokenStore.ts"
+import type { Tokens, TokenStore } from "../TokenStore.ts"
 import * as Challenge from "./authorizationChallenge.ts"
+import { consent, type Page } from "./consent.ts"
+import * as HeldCredential from "./HeldCredential.ts"
 import type { HttpAuth, Refusal } from "./HttpAuth.ts"
 import { failed, type OAuthEnv } from "./OAuthEnv.ts"
 import type { Obtained, Wanted } from "./OAuthSteps.ts"
 import * as OAuthSteps from "./OAuthSteps.ts"
-import * as Redaction from "./redaction.ts"
 import * as RenewalGuard from "./RenewalGuard.ts"
 import { revoke } from "./revoke.ts"
 
 export interface AuthorizerOptions {
   readonly key: string
   readonly url: URL
-  readonly auth: Authorization.OAuth
+  readonly auth: OAuth
   readonly fetch: FetchLike
   readonly store: TokenStore["Service"]
 }
@@ -53,20 +52,13 @@ export interface Authorizer {
 
 type Failure = AuthorizationFailed | AuthRequired
 
-interface Person {
-  readonly address: URL
-  readonly scope: string | undefined
-  /** Whether a browser shows the page; otherwise somebody has to be told. */
-  readonly opened: boolean
-}
-
 interface Flight {
   readonly done: Deferred.Deferred<void, Failure>
-  readonly person: Deferred.Deferred<Person>
+  /** Where a person was sent, once they were. */
+  readonly page: Deferred.Deferred<Page>
   fiber: Fiber.Fiber<void, Failure> | undefined
   /** A browser was opened for it. */
   opened: boolean
-  /** The person has come back, and the rest is between machines. */
   returned: boolean
 }
 
@@ -80,13 +72,8 @@ const lastWords = Duration.seconds(1)
 
 const realTime = Clock.Clock.defaultValue()
 
-const remembered = 64
-
 const renewAt = ({ expiresAt, obtainedAt }: Tokens): number =>
   expiresAt === undefined ? Infinity : expiresAt - Math.min(60_000, (expiresAt - obtainedAt) / 10)
-
-const randomState = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(24))].map((byte) => byte.toString(36)).join("")
 
 export const make = Effect.fnUntraced(function* (
   options: AuthorizerOptions
@@ -94,34 +81,12 @@ export const make = Effect.fnUntraced(function* (
   const { auth, key, store, url } = options
   const context = yield* Effect.context()
   const clock = yield* Clock.Clock
-  const browser = yield* Effect.serviceOption(AuthorizationBrowser)
-  const listener = yield* Effect.serviceOption(LoopbackListener)
+  const held = yield* HeldCredential.make(key, url.host, auth, store)
   const guard = RenewalGuard.make()
   const asksPerson = auth._tag === "Code"
-  const learned: Array<string> = []
-  let held: StoredCredential = {}
-  let generation = 0
   /** By this program; what another one asked for may be granted by now. */
   let askedHere: string | undefined
   let flight: Flight | undefined
-
-  const secrets = () => [...Authorization.secrets(auth), ...learned].filter((secret) => secret.length >= 6)
-  const learn = (secret: string) => {
-    if (learned.includes(secret)) return
-    learned.push(secret)
-    if (learned.length > remembered) learned.shift()
-  }
-  const take = (credential: StoredCredential) => {
-    const { client, tokens } = credential
-    for (const secret of [tokens?.accessToken, tokens?.refreshToken, client?.clientSecret]) {
-      if (secret !== undefined) learn(Redacted.value(secret))
-    }
-    held = credential
-    generation++
-  }
-
-  const isHeld = (tokens: Tokens) =>
-    held.tokens !== undefined && Redacted.value(tokens.accessToken) === Redacted.value(held.tokens.accessToken)
 
   const session = yield* Effect.cached(
     Effect.tryPromise({ try: () => DpopSession.create(), catch: (cause) => failed(env, "Prepare", cause) })
@@ -131,90 +96,49 @@ export const make = Effect.fnUntraced(function* (
     url,
     auth,
     fetch: options.fetch,
-    learn,
-    scrub: Redaction.make([], secrets),
+    learn: held.learn,
+    scrub: held.scrub,
     dpop: auth.dpop ? session : Effect.succeed(undefined)
   }
 
-  // A store that does not work costs the memory of it, not the work at hand.
-  const warned = (what: string) => (error: { readonly message: string }) =>
-    Effect.logWarning(`${what} the credential for ${url.host}: ${env.scrub(error.message)}`)
-  const read = store
-    .get(key)
-    .pipe(Effect.catch((error) => Effect.as(warned("Could not read")(error), Option.none<StoredCredential>())))
-  // A token that is bound to our key is of no use to another program.
-  const save = (credential: StoredCredential) =>
-    Effect.catch(
-      store.set(key, auth.dpop ? { ...credential, tokens: undefined } : credential),
-      warned("Could not keep")
-    )
-
-  const loaded = yield* Effect.cached(
-    Effect.map(read, (stored) => {
-      if (Option.isNone(stored)) return
-      if (stored.value.tokens === undefined) held = stored.value
-      else take(stored.value)
-    })
-  )
-
   const commit = Effect.fnUntraced(function* (obtained: Obtained, plan: Plan, asked: RenewalGuard.Asked) {
     askedHere = computeScopeUnion(askedHere, obtained.scope)
-    take({
+    const { askedScope, client } = held.current()
+    held.take({
       tokens: obtained.tokens,
-      client: obtained.client ?? held.client,
-      askedScope: computeScopeUnion(held.askedScope, obtained.scope)
+      client: obtained.client ?? client,
+      askedScope: computeScopeUnion(askedScope, obtained.scope)
     })
     if (plan.why !== "due") guard.had(yield* Clock.currentTimeMillis, asked)
-    yield* save(held)
-  })
+    yield* held.save
+    // The server has replaced the old ones by now.
+  }, Effect.uninterruptible)
 
-  const obtain = Effect.fnUntraced(function* (mine: Flight, wanted: Wanted) {
-    if (auth._tag !== "Code") return yield* OAuthSteps.grant(env, wanted)
-    if (Option.isNone(listener)) {
-      return yield* failed(env, "Consent", new Error("there is no LoopbackListener for the browser to come back to"))
-    }
-    const state = randomState()
-    const listen = (port: number) => listener.value.listen({ port, path: auth.redirectPath, state })
-    // The port that was registered, if it is free: not every server takes another one.
-    const registered = wanted.client?.redirectUrl
-    const before = auth.redirectPort === 0 && registered !== undefined ? Number(new URL(registered).port) : 0
-    const listening = yield* (
-      before === 0 ? listen(auth.redirectPort) : Effect.catch(listen(before), () => listen(0))
-    ).pipe(Effect.mapError((cause) => failed(env, "Consent", cause)))
-    const { address, attempt } = yield* OAuthSteps.prepare(env, wanted, listening.redirectUrl, state)
-    const opened = Option.isNone(browser)
-      ? false
-      : yield* browser.value.open(address, url.host).pipe(
-          Effect.as(true),
-          Effect.catch((error) => Effect.as(Effect.logWarning(env.scrub(error.message)), false))
-        )
-    mine.opened = opened
-    yield* Deferred.succeed(mine.person, { address, scope: attempt.found.scope, opened })
-    const answer = yield* Effect.timeoutOrElse(listening.callback, {
-      duration: auth.consentTimeout,
-      orElse: () =>
-        failed(
-          env,
-          "Consent",
-          new Error(`nobody allowed it within ${Duration.format(auth.consentTimeout)} (consentTimeout)`)
-        )
-    })
-    mine.returned = true
-    return yield* OAuthSteps.exchange(env, wanted, attempt, listening.redirectUrl, answer)
-  }, Effect.scoped)
+  const obtain = (mine: Flight, wanted: Wanted): Effect.Effect<Obtained, AuthorizationFailed> =>
+    auth._tag !== "Code"
+      ? OAuthSteps.grant(env, wanted)
+      : consent(env, auth, wanted, {
+          shown: (page) => {
+            mine.opened = page.opened
+            Deferred.doneUnsafe(mine.page, Effect.succeed(page))
+          },
+          returned: () => {
+            mine.returned = true
+          }
+        })
 
   const attempt = Effect.fnUntraced(function* (mine: Flight, plan: Plan) {
-    const stored = Option.getOrUndefined(yield* read)
+    const stored = yield* held.read
     const other = stored?.tokens
-    if (stored !== undefined && other !== undefined && !isHeld(other)) {
+    if (stored !== undefined && other !== undefined && !held.isHeld(other)) {
       // Another program was faster; ours are replaced by now.
-      take(stored)
+      held.take(stored)
       const covered = plan.why !== "more" || !isStrictScopeSuperset(plan.scope, other.scope)
       if (covered && (yield* Clock.currentTimeMillis) < renewAt(other)) return
     }
-    if (stored?.client !== undefined) held = { ...held, client: stored.client }
-    const wanted = (): Wanted => ({ ...plan, client: held.client })
-    const before = held.tokens
+    if (stored?.client !== undefined) held.amend({ ...held.current(), client: stored.client })
+    const wanted = (): Wanted => ({ ...plan, client: held.current().client })
+    const before = held.current().tokens
     if (plan.why !== "more" && before?.refreshToken !== undefined) {
       const refreshed = yield* Effect.result(OAuthSteps.refresh(env, wanted(), before, before.refreshToken))
       if (refreshed._tag === "Success") return yield* commit(refreshed.success, plan, "machine")
@@ -222,12 +146,9 @@ export const make = Effect.fnUntraced(function* (
       // What may pass, or is nobody's to allow, is no reason to ask a person.
       if (why.transient || why.code === undefined) return yield* why
       const unknownClient = why.code === "invalid_client" && auth.client === undefined
-      held = {
-        ...held,
-        tokens: { ...before, refreshToken: undefined },
-        client: unknownClient ? undefined : held.client
-      }
-      yield* save(held)
+      const tokens = { ...before, refreshToken: undefined }
+      held.amend({ ...held.current(), tokens, ...(unknownClient ? { client: undefined } : {}) })
+      yield* held.save
       if (plan.why === "due" && asksPerson) return yield* why
       yield* Effect.logInfo(`The refresh token for ${url.host} is of no use any more: ${why.detail}`)
     }
@@ -237,9 +158,7 @@ export const make = Effect.fnUntraced(function* (
   /** Others who share the store wait their turn, a person's consent included; we do not wait that long for them. */
   const locked = Effect.fnUntraced(function* (mine: Flight, plan: Plan) {
     const entered = yield* Deferred.make<void>()
-    const work = store
-      .withLock(key)(Effect.andThen(Deferred.succeed(entered, undefined), attempt(mine, plan)))
-      .pipe(Effect.catchTag("TokenStoreError", (error) => failed(env, "Store", error)))
+    const work = held.locked(Effect.andThen(Deferred.succeed(entered, undefined), attempt(mine, plan)))
     const busy = new AuthorizationFailed({
       server: url.host,
       step: "Store",
@@ -264,8 +183,8 @@ export const make = Effect.fnUntraced(function* (
     )
     // An address that was only told troubled nobody; the next call may be told another one. And a refresh token that is of
     // no use any more is not tried again, but is a reason to ask.
-    const shown = Deferred.isDoneUnsafe(mine.person)
-    const mayAsk = plan.why === "due" && asksPerson && held.tokens?.refreshToken === undefined
+    const shown = Deferred.isDoneUnsafe(mine.page)
+    const mayAsk = plan.why === "due" && asksPerson && held.current().tokens?.refreshToken === undefined
     if (!closed && reason._tag === "AuthorizationFailed" && (mine.opened || !shown) && !mayAsk) {
       guard.failed(clock.currentTimeMillisUnsafe(), mine.opened ? "person" : "machine", reason)
     }
@@ -275,7 +194,7 @@ export const make = Effect.fnUntraced(function* (
   const start = (plan: Plan): Flight => {
     const mine: Flight = {
       done: Deferred.makeUnsafe(),
-      person: Deferred.makeUnsafe(),
+      page: Deferred.makeUnsafe(),
       fiber: undefined,
       opened: false,
       returned: false
@@ -290,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       const running = flight?.fiber
       if (running !== undefined) {
-        if (!Deferred.isDoneUnsafe(flight!.person)) {
+        if (!Deferred.isDoneUnsafe(flight!.page)) {
           yield* Fiber.await(running).pipe(
             Effect.timeoutOption(lastWords),
             Effect.provideService(Clock.Clock, realTime)
@@ -298,8 +217,7 @@ export const make = Effect.fnUntraced(function* (
         }
         yield* Fiber.interrupt(running)
       }
-      held = {}
-      learned.length = 0
+      held.clear()
     })
   )
 
@@ -308,7 +226,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.raceFirst(
       Deferred.await(mine.done),
       Effect.gen(function* () {
-        const { address, opened, scope } = yield* Deferred.await(mine.person)
+        const { address, opened, scope } = yield* Deferred.await(mine.page)
         if (opened) yield* Effect.sleep(patience)
         if (mine.returned) return yield* Effect.never
         return yield* new AuthRequired({ server: url.host, status, authorizationUrl: address.href, scope })
@@ -316,27 +234,27 @@ export const make = Effect.fnUntraced(function* (
     )
 
   const present = Effect.fnUntraced(function* (request: { readonly method: string; readonly url: URL }) {
-    const { tokens } = held
-    const mine = generation
-    if (tokens === undefined) return { headers: {}, generation: mine }
+    const { tokens } = held.current()
+    const generation = held.generation()
+    if (tokens === undefined) return { headers: {}, generation }
     const token = Redacted.value(tokens.accessToken)
     if (!auth.dpop || tokens.tokenType.toLowerCase() !== "dpop") {
-      return { headers: { authorization: `Bearer ${token}` }, generation: mine }
+      return { headers: { authorization: `Bearer ${token}` }, generation }
     }
     const dpop = yield* session
     const proof = yield* Effect.tryPromise({
       try: () => dpop.buildProof({ htm: request.method, htu: request.url, accessToken: token }),
       catch: (cause) => failed(env, "Token", cause)
     })
-    return { headers: { authorization: `DPoP ${token}`, dpop: proof }, generation: mine }
+    return { headers: { authorization: `DPoP ${token}`, dpop: proof }, generation }
   })
 
   const headers = Effect.fnUntraced(function* (
     request: { readonly method: string; readonly url: URL },
     patience: Duration.Duration
   ) {
-    yield* loaded
-    const { tokens } = held
+    yield* held.load
+    const { tokens } = held.current()
     if (tokens === undefined) {
       if (flight !== undefined) yield* join(flight, patience, 401)
       return yield* present(request)
@@ -352,14 +270,14 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const refused = Effect.fnUntraced(function* (refusal: Refusal, patience: Duration.Duration) {
-    yield* loaded
+    yield* held.load
     const { challenge, nonce, status } = refusal
     if (auth.dpop && nonce !== undefined) {
       const dpop = yield* session
       dpop.rememberNonce(url, nonce)
       if (status === 401 && Challenge.wantsNonce(challenge)) return
     }
-    if (refusal.generation !== generation) return
+    if (refusal.generation !== held.generation()) return
     if (flight !== undefined) return yield* join(flight, patience, status)
     const said = Challenge.parse(challenge, url)
     const unavailing = (detail: string) =>
@@ -372,8 +290,8 @@ export const make = Effect.fnUntraced(function* (
       })
     const scope = computeScopeUnion(
       auth.scope,
-      held.askedScope,
-      status === 403 ? held.tokens?.scope : undefined,
+      held.current().askedScope,
+      status === 403 ? held.current().tokens?.scope : undefined,
       said.scope
     )
     if (status === 403) {
@@ -415,28 +333,29 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const forget = Effect.gen(function* () {
-    yield* loaded
+    yield* held.load
     const running = flight?.fiber
     if (running !== undefined) yield* Fiber.interrupt(running)
-    const before = held
-    take({})
+    const before = held.current()
+    held.take({})
     askedHere = undefined
     guard.reset()
-    const found = yield* store
-      .withLock(key)(store.remove(key))
-      .pipe(Effect.catchTag("TokenStoreError", (error) => Effect.as(warned("Could not remove")(error), false)))
+    const found = yield* held.locked(held.remove)
     const revoked = before.tokens === undefined ? false : yield* revoke(env, before)
     return { found: found || before.tokens !== undefined, revoked }
   })
 
   return {
     face,
-    secrets,
-    state: () => ({
-      state: flight !== undefined ? "Asking" : held.tokens === undefined ? "None" : "Held",
-      scope: held.tokens?.scope,
-      expiresAt: held.tokens?.expiresAt
-    }),
+    secrets: held.secrets,
+    state: () => {
+      const { tokens } = held.current()
+      return {
+        state: flight !== undefined ? "Asking" : tokens === undefined ? "None" : "Held",
+        scope: tokens?.scope,
+        expiresAt: tokens?.expiresAt
+      }
+    },
     forget
   }
 })
