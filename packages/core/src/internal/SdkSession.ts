@@ -31,7 +31,7 @@ export interface Session {
 }
 
 /** What failed in the handshake; an `AuthRequired` keeps its own reason. */
-export type HandshakeFailure = { readonly detail: string; readonly auth: AuthRequired | undefined }
+export type HandshakeFailure = { readonly detail: string; readonly auth: Reason | undefined }
 
 const causeText = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause)
@@ -39,7 +39,9 @@ const causeText = (cause: unknown): string => {
   return cause.cause instanceof Error ? `${cause.message}: ${cause.cause.message}` : cause.message
 }
 
-const authRequired = (server: string, cause: unknown): AuthRequired | undefined => {
+const authRequired = (server: string, cause: unknown): Reason | undefined => {
+  // The wire's own reason, which the SDK has passed on.
+  if (cause instanceof UnauthorizedError && cause.cause instanceof McpError) return cause.cause.reason
   const status = cause instanceof SdkHttpError ? cause.status : undefined
   if (cause instanceof UnauthorizedError || status === 401) return new AuthRequired({ server, status: 401 })
   return status === 403 ? new AuthRequired({ server, status }) : undefined
