@@ -63,7 +63,7 @@ const call = (id, name, args, token) => {
       setInterval(() => {}, 60_000)
       return answer(text(String(process.pid)))
     case "leave":
-      startHelper("inherit")
+      startHelper(["ignore", "inherit", "ignore"])
       return process.exit(0)
     case "change":
       send({ method: "notifications/tools/list_changed" })
