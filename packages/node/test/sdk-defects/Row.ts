@@ -29,5 +29,5 @@ const define = ({ holds, run, sdk: found }: Row) => {
 /** Runs the rows side by side. */
 export const rows = (...all: ReadonlyArray<Row>) => describe.concurrent("side by side", () => all.forEach(define))
 
-/** Runs the rows one after the other: what they look at is the whole process. */
+/** Runs the rows one after the other: what they look at, or what they take, is a whole process. */
 export const rowsAlone = (...all: ReadonlyArray<Row>) => describe("one by one", () => all.forEach(define))

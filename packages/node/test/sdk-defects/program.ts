@@ -4,8 +4,6 @@
  */
 import type { Transport } from "@modelcontextprotocol/client"
 import { Effect } from "effect"
-import { ours } from "./ours.ts"
-import { sdk } from "./sdk.ts"
 import { outcome, stdio, type Subject } from "./Subject.ts"
 
 const fails = () => Promise.reject(new Error("the transport is broken"))
@@ -37,5 +35,7 @@ export type Name = keyof typeof programs
 
 if (import.meta.main) {
   const [, , name, subject] = process.argv
-  await Effect.runPromise(Effect.scoped(programs[name as Name](subject === "sdk" ? sdk : ours)))
+  // Not both: what is loaded is most of the time that it takes.
+  const client = subject === "sdk" ? (await import("./sdk.ts")).sdk : (await import("./ours.ts")).ours
+  await Effect.runPromise(Effect.scoped(programs[name as Name](client)))
 }

@@ -3,18 +3,19 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import type { Name } from "./program.ts"
-import { must, type Row, rows } from "./Row.ts"
+import { must, type Row, rowsAlone } from "./Row.ts"
 import type { Subject } from "./Subject.ts"
 
 const program = fileURLToPath(new URL("program.ts", import.meta.url))
 
 const run = (subject: Subject, name: Name) =>
   Effect.callback<{ readonly code: unknown; readonly stdout: string; readonly stderr: string }>((resume) => {
-    execFile(
+    const child = execFile(
       process.execPath,
       ["--conditions=@scoped-mcp/source", program, name, subject.name],
       (error, stdout, stderr) => resume(Effect.succeed({ code: error?.code ?? 0, stdout, stderr }))
     )
+    return Effect.sync(() => child.kill("SIGKILL"))
   })
 
 const S6: Row = {
@@ -55,4 +56,4 @@ const P7: Row = {
   })
 }
 
-rows(S6, P5, P6, P7)
+rowsAlone(S6, P5, P6, P7)
