@@ -36,6 +36,9 @@ export const stream = ({ response }: Exchange, begin: string) => {
   return response
 }
 
+/** An event that nobody has asked for. */
+export const notice = (method: string) => `data: ${JSON.stringify({ jsonrpc: "2.0", method })}\n\n`
+
 /** The event that answers the request. */
 export const event = ({ id }: Exchange, result: unknown) => `data: ${frame(id, result)}\n\n`
 
@@ -47,7 +50,7 @@ const usual: Handlers = {
       exchange,
       {
         protocolVersion: exchange.params["protocolVersion"],
-        capabilities: { tools: {} },
+        capabilities: { tools: { listChanged: true } },
         serverInfo: { name: "defects", version: "1.0.0" }
       },
       { "mcp-session-id": "session" }

@@ -1,8 +1,8 @@
 /** H1–H12: Streamable HTTP. */
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option } from "effect"
 import { Agent, getGlobalDispatcher, setGlobalDispatcher } from "undici"
 import { eventually, timed } from "../system.ts"
-import { answer, event, type Exchange, say, serve, status, stream } from "./HttpServer.ts"
+import { answer, event, type Exchange, notice, say, serve, status, stream } from "./HttpServer.ts"
 import { must, type Row, rows, rowsAlone } from "./Row.ts"
 import { outcome } from "./Subject.ts"
 
@@ -27,6 +27,18 @@ const H1: Row = {
     const both = [yield* client.start("ended", {}, call), yield* client.start("broken", {}, call)]
     const { millis } = yield* timed(Effect.forEach(both, (one) => one.outcome))
     yield* must(millis < 2_000, "it waits for its limit")
+  })
+}
+
+const H1list: Row = {
+  holds: "H1 a list whose stream ends without an answer fails at once",
+  sdk: "it waits for its limit",
+  run: Effect.fnUntraced(function* (subject) {
+    const { server } = yield* serve({ "tools/list": (exchange) => void stream(exchange, ": here\n\n").end() })
+    const client = yield* subject.open(server)
+    const over = yield* Effect.timeoutOption(Effect.exit(client.tools), "2 seconds")
+    yield* must(Option.isSome(over), "it waits for its limit")
+    yield* must(Option.exists(over, Exit.isFailure), "it succeeds")
   })
 }
 
@@ -158,6 +170,31 @@ const H7: Row = {
   })
 }
 
+const H8: Row = {
+  holds: "H8 changes are heard of again when a server that lost its stream is back",
+  sdk: "nothing is heard any more, and nobody told",
+  run: Effect.fnUntraced(function* (subject) {
+    let streams = 0
+    const { server } = yield* serve({
+      GET: (exchange) => {
+        streams++
+        if (streams === 1)
+          return void stream(exchange, `retry: 50\n${notice("notifications/resources/list_changed")}`).end()
+        if (streams < 4) return status(503)(exchange)
+        return void stream(exchange, notice("notifications/tools/list_changed"))
+      }
+    })
+    let heard = false
+    const client = yield* subject.open(server, { onToolsChanged: () => (heard = true) })
+    const news = eventually(
+      Effect.sync(() => heard || client.hasEnded()),
+      (news) => news
+    )
+    const found = "nothing is heard any more, and nobody told"
+    yield* must(Option.isSome(yield* Effect.timeoutOption(news, "9 seconds")), found)
+  })
+}
+
 const H9: Row = {
   holds: "H9 a connection whose session the server has forgotten is over",
   sdk: "it goes on with the session",
@@ -214,8 +251,10 @@ const H12 = (form: "JSON" | "events", send: (exchange: Exchange, result: unknown
 
 rows(
   H1,
+  H1list,
   H3,
   H6,
+  H8,
   H9,
   H10,
   H11,

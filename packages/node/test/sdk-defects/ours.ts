@@ -57,7 +57,13 @@ export const ours: Subject = {
     )
     const { onToolsChanged } = options
     if (onToolsChanged !== undefined) {
-      yield* Effect.forkScoped(Stream.runForEach(connection.notifications, () => Effect.sync(onToolsChanged)))
+      yield* Effect.forkScoped(
+        Stream.runForEach(connection.notifications, ({ method }) =>
+          Effect.sync(() => {
+            if (method === "notifications/tools/list_changed") onToolsChanged()
+          })
+        )
+      )
     }
 
     return {
