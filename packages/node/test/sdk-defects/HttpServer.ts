@@ -10,11 +10,12 @@ export interface Exchange {
   /** Of a POST. */
   readonly id: unknown
   readonly params: Readonly<Record<string, unknown>>
+  readonly body: string
 }
 
 type Handler = (exchange: Exchange) => void
 
-/** By HTTP method, JSON-RPC method, or `call` for calls of tools. */
+/** By path where it is not that of the endpoint, else by JSON-RPC method, else by HTTP method. */
 export type Handlers = Readonly<Partial<Record<string, Handler>>>
 
 export const status =
@@ -42,6 +43,8 @@ export const notice = (method: string) => `data: ${JSON.stringify({ jsonrpc: "2.
 /** The event that answers the request. */
 export const event = ({ id }: Exchange, result: unknown) => `data: ${frame(id, result)}\n\n`
 
+const endpoint = "/mcp"
+
 const usual: Handlers = {
   GET: status(405),
   DELETE: status(200),
@@ -64,11 +67,14 @@ export const serve = Effect.fnUntraced(function* (handlers: Handlers) {
   const seen: Array<string> = []
   const all: Handlers = { ...usual, ...handlers }
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
-    const message = request.method === "POST" ? JSON.parse(await text(request)) : {}
-    const name: string = message.method ?? request.method
+    const path = (request.url ?? "").split("?")[0]!
+    const body = await text(request)
+    const message = path === endpoint && request.method === "POST" ? JSON.parse(body) : {}
+    const name: string = path === endpoint ? (message.method ?? request.method) : path
     seen.push(name)
-    const handler = all[name] ?? status(message.id === undefined ? 202 : 400)
-    handler({ request, response, id: message.id, params: message.params ?? {} })
+    const unknown = path === endpoint ? (message.id === undefined ? 202 : 400) : 404
+    const handler = all[name] ?? status(unknown)
+    handler({ request, response, id: message.id, params: message.params ?? {}, body })
   }
   const server = createServer((request, response) => void handle(request, response))
   yield* Effect.acquireRelease(
@@ -83,7 +89,7 @@ export const serve = Effect.fnUntraced(function* (handlers: Handlers) {
   )
   const { port } = server.address() as AddressInfo
   return {
-    server: { _tag: "Http", url: new URL(`http://127.0.0.1:${port}/mcp`) } as const,
+    server: { _tag: "Http", url: new URL(`http://127.0.0.1:${port}${endpoint}`) } as const,
     seen: (name: string) => seen.filter((one) => one === name).length
   }
 })

@@ -26,12 +26,18 @@ export const commandOf = ({ manners, tag }: Stdio) => ({
   env: { TAG: tag }
 })
 
+/** Who may get tokens: the client, with a secret, or a person, who agrees to everything. */
+export type Auth =
+  | { readonly _tag: "Client"; readonly id: string; readonly secret: string; readonly issuer: string }
+  | { readonly _tag: "Person" }
+
 export interface Options {
   /** The SDK knows none. */
   readonly closeTimeout?: Limits.Span
   /** The SDK knows one for processes. */
   readonly maxMessageBytes?: number
   readonly onToolsChanged?: () => void
+  readonly auth?: Auth
   /** What only the SDK has to be told. */
   readonly sdk?: {
     readonly client?: ClientOptions

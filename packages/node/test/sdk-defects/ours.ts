@@ -1,8 +1,18 @@
 /** Our connection on Node.js behind the same interface. What it should leave behind is for the leak check to find. */
-import { type Limits, McpConnection, type McpError, ServerConfig, ServerSource } from "@scoped-mcp/core"
-import { McpNode } from "@scoped-mcp/node"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import {
+  Authorization,
+  AuthorizationBrowser,
+  type Limits,
+  McpConnection,
+  type McpError,
+  ServerConfig,
+  ServerSource,
+  TokenStore
+} from "@scoped-mcp/core"
+import { McpNode } from "@scoped-mcp/node"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import {
+  type Auth,
   type CallOptions,
   commandOf,
   type Options,
@@ -12,13 +22,27 @@ import {
   type Subject
 } from "./Subject.ts"
 
-const configOf = (server: Server, { closeTimeout, maxMessageBytes }: Options) => {
+const authorizationOf = (auth: Auth) =>
+  auth._tag === "Person"
+    ? Authorization.code()
+    : Authorization.clientCredentials({ clientId: auth.id, clientSecret: auth.secret, issuer: auth.issuer })
+
+/** Follows the page to where it sends a person who agrees. */
+const browser = Context.make(AuthorizationBrowser.AuthorizationBrowser, {
+  open: (url) => Effect.promise(async () => void (await (await fetch(url)).text()))
+})
+
+const configOf = (server: Server, { auth, closeTimeout, maxMessageBytes }: Options) => {
   const limits: Limits.ServerLimits = { closeTimeout, maxMessageBytes }
   switch (server._tag) {
     case "Stdio":
       return ServerConfig.stdio({ ...commandOf(server), ...limits })
     case "Http":
-      return ServerConfig.http({ url: server.url, ...limits })
+      return ServerConfig.http({
+        url: server.url,
+        ...limits,
+        auth: auth === undefined ? undefined : authorizationOf(auth)
+      })
     case "Transport":
       return ServerSource.fromTransport("given", Effect.sync(server.make), limits)
   }
@@ -44,9 +68,12 @@ export const ours: Subject = {
   name: "ours",
   open: Effect.fnUntraced(function* (server, options = {}) {
     const scope = yield* Effect.scope
+    const { onToolsChanged } = options
     const platform = yield* Layer.build(Layer.fresh(McpNode.layer))
+    // Otherwise tokens are kept in a file of the user.
+    const memory = Context.make(TokenStore.TokenStore, yield* TokenStore.makeMemory)
     const connection = yield* McpConnection.make("it", configOf(server, options)).pipe(
-      Effect.provideContext(platform),
+      Effect.provideContext(Context.mergeAll(platform, memory, browser)),
       refused
     )
     let ended = false
@@ -55,7 +82,6 @@ export const ours: Subject = {
         ended = true
       })
     )
-    const { onToolsChanged } = options
     if (onToolsChanged !== undefined) {
       yield* Effect.forkScoped(
         Stream.runForEach(connection.notifications, ({ method }) =>

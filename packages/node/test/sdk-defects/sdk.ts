@@ -4,13 +4,16 @@ import {
   type CallToolResult,
   Client,
   type ClientOptions,
+  type OAuthClientProvider,
   SdkError,
   StreamableHTTPClientTransport,
-  type Transport
+  type Transport,
+  UnauthorizedError
 } from "@modelcontextprotocol/client"
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
 import { Effect } from "effect"
 import { alive } from "../system.ts"
+import { Person, providerOf } from "./sdkAuth.ts"
 import {
   type CallOptions,
   commandOf,
@@ -21,7 +24,11 @@ import {
   type Subject
 } from "./Subject.ts"
 
-const transportTo = (server: Server, { maxMessageBytes, sdk }: Options): Transport => {
+const transportTo = (
+  server: Server,
+  { maxMessageBytes, sdk }: Options,
+  auth: OAuthClientProvider | undefined
+): Transport => {
   switch (server._tag) {
     case "Stdio":
       return new StdioClientTransport({
@@ -30,7 +37,7 @@ const transportTo = (server: Server, { maxMessageBytes, sdk }: Options): Transpo
         ...(maxMessageBytes === undefined ? {} : { maxBufferSize: maxMessageBytes })
       })
     case "Http":
-      return new StreamableHTTPClientTransport(server.url)
+      return new StreamableHTTPClientTransport(server.url, auth === undefined ? {} : { authProvider: auth })
     case "Transport":
       return server.make()
   }
@@ -82,7 +89,8 @@ export const sdk: Subject = {
     const listChanged: ClientOptions =
       onToolsChanged === undefined ? {} : { listChanged: { tools: { onChanged: onToolsChanged } } }
     const client = new Client({ name: "plain", version: "1.0.0" }, { ...listChanged, ...sdk?.client })
-    const transport = transportTo(server, options)
+    const auth = options.auth === undefined ? undefined : providerOf(options.auth)
+    const transport = transportTo(server, options, auth)
     let ended = false
     client.onclose = () => {
       ended = true
@@ -94,8 +102,15 @@ export const sdk: Subject = {
       start: (tool, args = {}, options = {}) =>
         Effect.sync(() => {
           const caller = new AbortController()
-          const outcome = client
-            .callTool({ name: tool, arguments: args }, { signal: caller.signal, ...requestOptions(options) })
+          const call = () =>
+            client.callTool({ name: tool, arguments: args }, { signal: caller.signal, ...requestOptions(options) })
+          const outcome = call()
+            .catch(async (error: unknown) => {
+              if (!(error instanceof UnauthorizedError && auth instanceof Person)) throw error
+              // The person has agreed meanwhile.
+              if (transport instanceof StreamableHTTPClientTransport) await transport.finishAuth(auth.sentBack)
+              return call()
+            })
             .then(answered, failure)
           return { outcome: Effect.promise(() => outcome), cancel: Effect.sync(() => caller.abort()) }
         }),
