@@ -329,7 +329,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   ...within(
     "core",
     "internal/HttpFault.ts",
-    ["internal/HttpWire", "internal/HttpWire.handshake"],
+    ["internal/HttpWire", "internal/HttpWire.handshake", "internal/HttpWire.modern"],
     [
       ["secrets: the content type of an answer", 'is "${scrub(fault.type)}"`,', 'is "${fault.type}"`,'],
       ["secrets: the failure of a socket", "detail: scrub(fault.detail),", "detail: fault.detail,"],
@@ -347,7 +347,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     "internal/AuthorisedSend.ts",
     ["internal/HttpSend"],
     [
-      ["http: a call that was given up is sent again with new credentials", "if (ended) return", ""],
+      ["http: a call that was given up is sent again with new credentials", "    ended = true\n    abort()", ""],
       [
         "http: refused credentials are renewed for ever",
         "if (refusals++ === mostRefusals) {",

@@ -47,8 +47,10 @@ import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Authorized } from "./Authorizers.ts"
 import * as CallEngine from "./CallEngine.ts"
 import type { HttpDispatcher } from "./HttpDispatcher.ts"
+import { authorise } from "./internal/authorise.ts"
 import { ConnectReport } from "./internal/ConnectReport.ts"
 import * as DeadlineWheel from "./internal/DeadlineWheel.ts"
 import { EraVerdict } from "./internal/EraVerdict.ts"
@@ -66,6 +68,7 @@ import * as Subscriptions from "./internal/Subscriptions.ts"
 import { TraceState as traceState } from "./internal/traceContext.ts"
 import * as TransportWire from "./internal/TransportWire.ts"
 import {
+  AuthorizationFailed,
   AuthRequired,
   ConnectFailed,
   type ConnectPhase,
@@ -222,15 +225,16 @@ export class McpConnection extends Context.Service<McpConnection, Connection>()(
 const openWire = (
   server: string,
   config: ServerConfig.ServerConfig | FromTransport,
-  wheel: DeadlineWheel.DeadlineWheelService
+  wheel: DeadlineWheel.DeadlineWheelService,
+  auth: Authorized | undefined
 ): Effect.Effect<Wire, unknown, Platform | Scope.Scope> => {
   switch (config._tag) {
     case "Stdio":
       return StdioWire.make(server, config)
     case "Http":
-      return HttpWire.make(server, config, wheel)
+      return HttpWire.make(server, config, wheel, auth)
     case "Sse":
-      return SseWire.make(server, config, wheel)
+      return SseWire.make(server, config, wheel, auth)
     case "FromTransport":
       return TransportWire.make(server, config)
   }
@@ -254,7 +258,8 @@ export const make = Effect.fnUntraced(function* (
   config: ServerConfig.ServerConfig | FromTransport
 ): Effect.fn.Return<Connection, McpError, Platform | Scope.Scope> {
   const limits = config.limits
-  const scrub = Redaction.make(config._tag === "FromTransport" ? [] : ServerConfig.secrets(config))
+  const auth = config._tag === "Http" || config._tag === "Sse" ? yield* authorise(server, config) : undefined
+  const scrub = Redaction.make(config._tag === "FromTransport" ? [] : ServerConfig.secrets(config), auth?.secrets)
   const target = scrub(targetOf(config))
   const shared = yield* Effect.serviceOption(DeadlineWheel.DeadlineWheel)
   const wheel = Option.isSome(shared) ? shared.value : yield* DeadlineWheel.make
@@ -295,7 +300,7 @@ export const make = Effect.fnUntraced(function* (
 
   const openLine = Effect.gen(function* () {
     phase = "Start"
-    const opened = yield* Effect.mapError(openWire(server, config, wheel), (cause) =>
+    const opened = yield* Effect.mapError(openWire(server, config, wheel, auth), (cause) =>
       // Whoever wants credentials says so himself.
       cause instanceof McpError ? cause : failed(scrub(cause instanceof Error ? cause.message : String(cause)))
     )
@@ -318,7 +323,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.mapError((failure) =>
       failure instanceof McpError
         ? failure
-        : failure instanceof AuthRequired
+        : failure instanceof AuthRequired || failure instanceof AuthorizationFailed
           ? new McpError({ reason: failure })
           : failed(failure.detail)
     ),

@@ -188,21 +188,68 @@ export class SessionExpired extends Schema.TaggedError<SessionExpired>("@scoped-
 }
 
 /**
- * The server wants credentials, or other ones than it got.
+ * The server wants credentials, or other ones than it got. With `authorizationUrl` a person has to allow it in a browser:
+ * the address is good until the authorisation's own limit, and the calls after that use what was allowed.
  *
  * @since 0.1.0
  */
 export class AuthRequired extends Schema.TaggedError<AuthRequired>("@scoped-mcp/core/AuthRequired")("AuthRequired", {
   server: Schema.String,
   status: Schema.Finite,
-  challenge: Schema.optional(Schema.String)
+  challenge: Schema.optional(Schema.String),
+  /** To be opened in a browser. It holds no secret. */
+  authorizationUrl: Schema.optional(Schema.String),
+  /** What the server wants to be allowed, names separated by blanks. */
+  scope: Schema.optional(Schema.String),
+  /** Why the credentials at hand were of no use. */
+  detail: Schema.optional(Schema.String)
 }) {
   /** With 401 the request was not looked at; with 403 it was. */
   get delivery(): Delivery {
     return this.status === 401 ? "NotSent" : "Answered"
   }
   override get message() {
-    return `"${this.server}" refused the request with HTTP ${this.status}; set or renew its Authorization header.`
+    const scope = this.scope === undefined ? "" : ` for "${this.scope}"`
+    const detail = this.detail === undefined ? "" : ` (${this.detail})`
+    return this.authorizationUrl === undefined
+      ? `"${this.server}" refused the request with HTTP ${this.status}${scope}${detail}; set or renew its auth or its Authorization header.`
+      : `"${this.server}" has to be allowed by a person${scope}${detail}; open ${this.authorizationUrl} and call again.`
+  }
+}
+
+/**
+ * The step of an authorisation that failed: what is stored (`Store`), reading what the servers say of themselves and
+ * registering (`Prepare`), a person's consent (`Consent`), or asking for tokens, for the first time (`Token`) or again
+ * (`Refresh`).
+ *
+ * @since 0.1.0
+ */
+export const AuthorizationStep = Schema.Literals(["Store", "Prepare", "Consent", "Token", "Refresh"])
+
+/** @since 0.1.0 */
+export type AuthorizationStep = typeof AuthorizationStep.Type
+
+/**
+ * No credentials could be had for the server, whose request was therefore not sent, or not sent again. `code` is the
+ * authorisation server's own error, `access_denied` for instance.
+ *
+ * @since 0.1.0
+ */
+export class AuthorizationFailed extends Schema.TaggedError<AuthorizationFailed>(
+  "@scoped-mcp/core/AuthorizationFailed"
+)("AuthorizationFailed", {
+  server: Schema.String,
+  step: AuthorizationStep,
+  code: Schema.optional(Schema.String),
+  detail: Schema.String,
+  /** Nothing says that it cannot succeed a little later. */
+  transient: Schema.Boolean
+}) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    const code = this.code === undefined ? "" : ` (${this.code})`
+    const hint = this.transient ? "it is tried again by the next call" : "check its auth, and allow it again"
+    return `"${this.server}" could not be authorised: ${this.step.toLowerCase()} failed${code}, ${this.detail}; ${hint}.`
   }
 }
 
@@ -400,6 +447,7 @@ export const Reason = Schema.Union([
   ConnectionLost,
   SessionExpired,
   AuthRequired,
+  AuthorizationFailed,
   ProtocolError,
   InvalidArguments,
   InputRequired,

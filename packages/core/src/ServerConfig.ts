@@ -13,6 +13,7 @@
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
+import * as Authorization from "./Authorization.ts"
 import { basic, decodePart } from "./internal/basicAuth.ts"
 import * as Limits from "./Limits.ts"
 
@@ -61,6 +62,7 @@ export interface Http {
   /** The address was given as a secret: its path is one, too. */
   readonly secretUrl: boolean
   readonly headers: Readonly<Record<string, Redacted.Redacted<string>>>
+  readonly auth: Authorization.Authorization | undefined
   readonly era: Era
   readonly disabled: string | undefined
   readonly limits: Limits.ResolvedLimits
@@ -108,6 +110,8 @@ export interface HttpOptions extends Limits.ServerLimits {
   readonly url: Secret | URL
   /** Headers of every request, `Authorization` for instance; every value is treated as a secret. */
   readonly headers?: Readonly<Record<string, Secret>> | undefined
+  /** How the server is told that we may use it, where a header that stays the same is not enough. */
+  readonly auth?: Authorization.Authorization | undefined
   /** Default `auto`. */
   readonly era?: Era | undefined
   /** Why the server is switched off; calls to it then fail with `ServerDisabled`. */
@@ -152,7 +156,7 @@ export const stdio = (options: StdioOptions): Stdio => {
 /**
  * A server reached over Streamable HTTP.
  *
- * @throws TypeError for an address that is not absolute http(s), or an impossible limit.
+ * @throws TypeError for an address that is not absolute http(s), an impossible limit, or `auth` beside an `Authorization` header.
  * @since 0.1.0
  */
 export const http = (options: HttpOptions): Http => ({ _tag: "Http", ...reached(options) })
@@ -171,10 +175,17 @@ const reached = (options: HttpOptions): Omit<Http, "_tag"> => {
   if (options.disabled === undefined && protocol !== "http:" && protocol !== "https:") {
     throw new TypeError("url must be an absolute http: or https: address")
   }
+  if (
+    options.auth !== undefined &&
+    Object.keys(options.headers ?? {}).some((it) => it.toLowerCase() === "authorization")
+  ) {
+    throw new TypeError("headers must not hold Authorization beside auth, which sets it")
+  }
   return {
     url,
     secretUrl: Redacted.isRedacted(options.url),
     headers: redactAll(options.headers, trimmed),
+    auth: options.auth,
     era: options.era ?? "auto",
     disabled: options.disabled,
     limits: Limits.resolve(options)
@@ -212,7 +223,11 @@ export const secrets = (config: ServerConfig): ReadonlyArray<string> => {
           ...Object.values(config.env).map(Redacted.value),
           ...config.args.filter((arg) => typeof arg !== "string").map(Redacted.value)
         ]
-      : [...Object.values(config.headers).map(Redacted.value), ...urlSecrets(config)]
+      : [
+          ...Object.values(config.headers).map(Redacted.value),
+          ...urlSecrets(config),
+          ...(config.auth === undefined ? [] : Authorization.secrets(config.auth))
+        ]
   // A header such as "Bearer abc" is echoed without its scheme more often than with it.
   const parts = found.flatMap((secret) => [secret, ...secret.split(/\s+/).slice(1)])
   return [...new Set(parts)].filter((secret) => secret.length >= 6)

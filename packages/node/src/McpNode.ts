@@ -5,18 +5,31 @@
  * @since 0.1.0
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import type { HttpDispatcher, ProcessOwner } from "@scoped-mcp/core"
+import type { HttpDispatcher, LoopbackListener, ProcessOwner, TokenStore } from "@scoped-mcp/core"
 import * as Layer from "effect/Layer"
 import * as NodeHttpDispatcher from "./NodeHttpDispatcher.ts"
+import * as NodeLoopbackListener from "./NodeLoopbackListener.ts"
 import * as NodeProcessOwner from "./NodeProcessOwner.ts"
+import * as NodeTokenStore from "./NodeTokenStore.ts"
 
 /**
- * Process ownership, HTTP, and `NodeServices`. One per program: the layer value is shared wherever it is provided.
+ * Process ownership, HTTP, what authorisation needs except a browser (`NodeAuthorizationBrowser`), and `NodeServices`. One per program: the layer value is shared wherever it is provided.
  *
  * Provide it outside the scopes that hold connections, `Effect.provide(Effect.scoped(program), McpNode.layer)`: its own end
  * kills what such a scope still holds.
  *
  * @since 0.1.0
  */
-export const layer: Layer.Layer<ProcessOwner.ProcessOwner | HttpDispatcher.HttpDispatcher | NodeServices.NodeServices> =
-  Layer.mergeAll(NodeProcessOwner.layer, NodeHttpDispatcher.layer, NodeServices.layer)
+export const layer: Layer.Layer<
+  | ProcessOwner.ProcessOwner
+  | HttpDispatcher.HttpDispatcher
+  | LoopbackListener.LoopbackListener
+  | TokenStore.TokenStore
+  | NodeServices.NodeServices
+> = Layer.mergeAll(
+  NodeProcessOwner.layer,
+  NodeHttpDispatcher.layer,
+  NodeLoopbackListener.layer,
+  NodeTokenStore.layer(),
+  NodeServices.layer
+)

@@ -1,5 +1,8 @@
 export * as McpNode from "./McpNode.ts"
+export * as NodeAuthorizationBrowser from "./NodeAuthorizationBrowser.ts"
 export * as NodeHttpDispatcher from "./NodeHttpDispatcher.ts"
+export * as NodeLoopbackListener from "./NodeLoopbackListener.ts"
 export * as NodeProcessOwner from "./NodeProcessOwner.ts"
+export * as NodeTokenStore from "./NodeTokenStore.ts"
 export * as ProcessTable from "./ProcessTable.ts"
 export { runMain } from "./runMain.ts"

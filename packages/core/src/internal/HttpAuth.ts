@@ -26,6 +26,8 @@ export interface HttpAuth {
    * refresh however many calls meet it.
    */
   readonly refused: (refusal: Refusal) => Effect.Effect<void, McpError>
+  /** What was obtained, to be scrubbed from whatever leaves the connection. It changes. */
+  readonly secrets?: () => ReadonlyArray<string>
 }
 
 /** What the caller is told where there are no other credentials. */

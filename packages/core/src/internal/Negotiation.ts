@@ -13,7 +13,14 @@ import {
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { CallEngine } from "../CallEngine.ts"
-import { type AuthRequired, ConnectionLost, McpError, type ProtocolError, type Reason } from "../McpError.ts"
+import {
+  type AuthorizationFailed,
+  type AuthRequired,
+  ConnectionLost,
+  McpError,
+  type ProtocolError,
+  type Reason
+} from "../McpError.ts"
 import type { Era } from "../ServerConfig.ts"
 import type { Wire } from "../Wire.ts"
 import type { EraVerdict } from "./EraVerdict.ts"
@@ -32,7 +39,7 @@ export interface Negotiated extends Line, SdkSession.Session {
 }
 
 /** Why no session was opened: the end of the handshake in words, or that credentials are needed. */
-export type Failure = { readonly detail: string } | AuthRequired
+export type Failure = { readonly detail: string } | AuthRequired | AuthorizationFailed
 
 export interface Options<E, R> {
   readonly server: string
@@ -76,7 +83,9 @@ const disproves = (reason: Reason): boolean =>
     : [unsupportedVersion, -32_000, -32_600, -32_601].includes(reason.code))
 
 const failureOf = (reason: Reason): Failure =>
-  reason._tag === "AuthRequired" ? reason : { detail: "detail" in reason ? reason.detail : reason.message }
+  reason._tag === "AuthRequired" || reason._tag === "AuthorizationFailed"
+    ? reason
+    : { detail: "detail" in reason ? reason.detail : reason.message }
 
 const handshakeFailure = ({ auth, detail }: SdkSession.HandshakeFailure): Failure => auth ?? { detail }
 

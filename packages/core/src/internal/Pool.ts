@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Authorizers from "../Authorizers.ts"
 import type { Catalog } from "../Catalog.ts"
 import * as Limits from "../Limits.ts"
 import type { CallTool, Platform } from "../McpConnection.ts"
@@ -38,6 +39,7 @@ export const make = Effect.fnUntraced(function* (
   const closeTimeout = Limits.span("closeTimeout", options.closeTimeout, Limits.defaults.closeTimeout)
   const context = yield* Effect.context<Platform>()
   const wheel = yield* DeadlineWheel.make
+  const authorizers = yield* Effect.serviceOption(Authorizers.Authorizers)
   const run = yield* FiberSet.runtime(yield* FiberSet.make())<Platform>()
   const events = yield* Effect.acquireRelease(PubSub.sliding<PoolEvent>(4096), PubSub.shutdown)
   const catalogs = yield* SubscriptionRef.make<Catalog>({ version: 0, servers: [], unavailable: [] })
@@ -67,6 +69,7 @@ export const make = Effect.fnUntraced(function* (
     namespace,
     context,
     wheel,
+    authorizers: Option.isSome(authorizers) ? authorizers.value : yield* Authorizers.make,
     gate: Admission.make(
       {
         scope: "Pool",

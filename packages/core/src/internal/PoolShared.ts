@@ -3,6 +3,7 @@ import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type { AuthorizersService } from "../Authorizers.ts"
 import type { Platform } from "../McpConnection.ts"
 import type { PoolEvent } from "../PoolEvent.ts"
 import type { Admission } from "./Admission.ts"
@@ -13,6 +14,7 @@ export interface PoolShared {
   /** The pool's own context; a caller's never reaches a shared connection. */
   readonly context: Context.Context<Platform>
   readonly wheel: DeadlineWheelService
+  readonly authorizers: AuthorizersService
   readonly gate: Admission
   readonly acquireTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration

@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { AuthRequired, McpError } from "../McpError.ts"
+import { AuthorizationFailed, AuthRequired, McpError } from "../McpError.ts"
 import type { Wire } from "../Wire.ts"
 import type * as Host from "./Host.ts"
 import { version } from "./version.ts"
@@ -34,7 +34,7 @@ export interface Session {
 /** What failed in the handshake; an `AuthRequired` keeps its own reason. */
 export interface HandshakeFailure {
   readonly detail: string
-  readonly auth: AuthRequired | undefined
+  readonly auth: AuthRequired | AuthorizationFailed | undefined
   /** The server said that it does not know the old handshake. */
   readonly modernOnly: boolean
 }
@@ -51,10 +51,10 @@ const causeText = (cause: unknown): string => {
   return cause.cause instanceof Error ? `${cause.message}: ${cause.cause.message}` : cause.message
 }
 
-const authRequired = (server: string, cause: unknown): AuthRequired | undefined => {
+const authRequired = (server: string, cause: unknown): AuthRequired | AuthorizationFailed | undefined => {
   // The wire knows more of it than the SDK's error can say.
-  const said = cause instanceof Error ? cause.cause : undefined
-  if (said instanceof McpError && said.reason._tag === "AuthRequired") return said.reason
+  const said = cause instanceof Error && cause.cause instanceof McpError ? cause.cause.reason : undefined
+  if (said instanceof AuthRequired || said instanceof AuthorizationFailed) return said
   const status = cause instanceof SdkHttpError ? cause.status : undefined
   if (cause instanceof UnauthorizedError || status === 401) return new AuthRequired({ server, status: 401 })
   return status === 403 ? new AuthRequired({ server, status }) : undefined

@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { Authorizers } from "../Authorizers.ts"
 import type { ServerCatalog } from "../Catalog.ts"
 import * as McpConnection from "../McpConnection.ts"
 import { AcquireTimeout, ConnectFailed, McpError, PoolClosed, ServerDisabled, Suspended } from "../McpError.ts"
@@ -25,6 +26,7 @@ import * as ServerConfig from "../ServerConfig.ts"
 import type { Server } from "../ServerSource.ts"
 import * as ServerStatus from "../ServerStatus.ts"
 import * as Admission from "./Admission.ts"
+import { Namespace } from "./authorise.ts"
 import * as CallTally from "./CallTally.ts"
 import { ConnectReport } from "./ConnectReport.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
@@ -332,6 +334,8 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       const built = Layer.buildWithScope(Layer.fresh(layerOf(name, { ...source, limits })), scope).pipe(
         Effect.map((context) => Context.get(context, McpConnection.McpConnection)),
         Effect.provideService(DeadlineWheel.DeadlineWheel, pool.wheel),
+        Effect.provideService(Authorizers, pool.authorizers),
+        Effect.provideService(Namespace, pool.namespace),
         Effect.provideService(EraVerdict.EraVerdict, verdict),
         Effect.provideService(ConnectReport, {
           attempt: failedAttempts + 1,

@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Wire, StreamFailed | McpError, HttpDispatcher | Scope.Scope> {
   const dispatcher = yield* HttpDispatcher
   const run = yield* FiberSet.makeRuntime()
-  const scrub = Redaction.make(ServerConfig.secrets(config))
+  const scrub = Redaction.make(ServerConfig.secrets(config), auth?.secrets)
   const noise = Noise.make(scrub)
   const { declared, url } = HttpHeaders.of(config)
   const session = HttpSession.make(declared)

@@ -46,6 +46,7 @@ const pauseAfter = (failures: number): Effect.Effect<Duration.Duration> =>
 /** Not worth another try: the server does not know the request, or cannot read it. */
 const isFinal = (error: McpError): boolean =>
   error.reason._tag === "AuthRequired" ||
+  error.reason._tag === "AuthorizationFailed" ||
   (error.reason._tag === "ProtocolError" && [-32_601, -32_602].includes(error.reason.code ?? 0))
 
 const listChanges = (capabilities: ServerCapabilities): ReadonlyArray<readonly [filter: string, method: string]> =>

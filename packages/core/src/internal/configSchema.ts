@@ -87,6 +87,9 @@ const boolean = field("true or false", (input) => switches[String(plain(input))]
 const oneOf = <const Choice extends string>(choices: ReadonlyArray<Choice>) =>
   field(choices.join(" or "), (input) => choices.find((choice) => choice === plain(input)))
 
+/** What a field can be, for the parts of a file that are described elsewhere. */
+export const kinds = { boolean, count, oneOf, secretText, span, text }
+
 const inheritEnv = field("minimal, none, all, or a list of variable names", (input) => {
   const value = plain(input)
   if (value === "minimal" || value === "none" || value === "all") return value
@@ -123,7 +126,9 @@ const started = {
 
 const reached = {
   url: Schema.optionalKey(secretText),
-  headers: Schema.optionalKey(Schema.Record(Schema.String, secretText))
+  headers: Schema.optionalKey(Schema.Record(Schema.String, secretText)),
+  /** Decoded by its own `type`. */
+  auth: Schema.optionalKey(Schema.Unknown)
 }
 
 /** The types that name a server which is started, and one which is reached over HTTP in its present or its old way. */

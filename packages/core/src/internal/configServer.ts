@@ -1,7 +1,9 @@
 /** Makes the configuration of one server from its entry in a file. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import type { Authorization } from "../Authorization.ts"
 import * as ServerConfig from "../ServerConfig.ts"
+import * as ConfigAuth from "./configAuth.ts"
 import type { Problem } from "./configProblem.ts"
 import * as Fields from "./configSchema.ts"
 import type { RawServer } from "./configShape.ts"
@@ -64,9 +66,14 @@ const whyDisabled = (
   return names.length === 1 ? `the variable ${names[0]} is not set` : `the variables ${names.join(", ")} are not set`
 }
 
-const build = (fields: Fields.Server, disabled: string | undefined): ServerConfig.ServerConfig => {
+const build = (
+  fields: Fields.Server,
+  auth: Authorization | undefined,
+  disabled: string | undefined
+): ServerConfig.ServerConfig => {
   const {
     args,
+    auth: _auth,
     cmd,
     command,
     cwd,
@@ -82,7 +89,7 @@ const build = (fields: Fields.Server, disabled: string | undefined): ServerConfi
   } = fields
   const limits = timeout === undefined ? rest : { ...rest, callTimeout: timeout }
   if (url !== undefined) {
-    const options = { ...limits, url, headers, disabled }
+    const options = { ...limits, url, headers, auth, disabled }
     return type === "sse" ? ServerConfig.sse(options) : ServerConfig.http(options)
   }
   const [program, ...given] = cmd ?? [command ?? "", ...(args ?? [])]
@@ -110,12 +117,24 @@ export const make = (raw: RawServer, variables: ReadonlyMap<string, string>): Ou
       : raw.key !== undefined && entry["name"] !== undefined
         ? [{ path: [...path, "name"], expected: "not possible in a map, where the key is the name" }]
         : []
-  const problems = [...resolved.problems, ...named, ...contradictions(written, path)]
+  // Without one of its variables the server is disabled, and nothing is known of how it would be authorised.
+  const known = entry["auth"] !== undefined && !resolved.missing.some((it) => it.path[path.length] === "auth")
+  const auth = known ? ConfigAuth.make(entry["auth"], [...path, "auth"]) : Result.succeed(undefined)
+  const problems = [
+    ...resolved.problems,
+    ...named,
+    ...contradictions(written, path),
+    ...(Result.isFailure(auth) ? auth.failure : [])
+  ]
   if (Result.isFailure(decoded)) return Result.fail([...problems, ...decoded.failure])
-  if (problems.length > 0) return Result.fail(problems)
+  if (problems.length > 0 || Result.isFailure(auth)) return Result.fail(problems)
   const fields = decoded.success
   return Result.try({
-    try: () => [raw.key ?? fields.name ?? "", build(fields, whyDisabled(fields.disabled, resolved.missing))] as const,
+    try: () =>
+      [
+        raw.key ?? fields.name ?? "",
+        build(fields, auth.success, whyDisabled(fields.disabled, resolved.missing))
+      ] as const,
     // The one thing left that only the constructors know: an address that is none.
     catch: (error) => [{ path, expected: error instanceof Error ? error.message : String(error) }]
   })

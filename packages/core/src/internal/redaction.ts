@@ -1,9 +1,17 @@
 /** Replaces every secret in a text, the longest first, so that one inside another leaves nothing behind. */
 export type Scrub = (text: string) => string
 
-export const make = (secrets: ReadonlyArray<string>): Scrub => {
-  const ordered = [...secrets].sort((a, b) => b.length - a.length)
-  return (text) => ordered.reduce((clean, secret) => clean.replaceAll(secret, "<redacted>"), text)
+const longestFirst = (secrets: ReadonlyArray<string>) => [...secrets].sort((a, b) => b.length - a.length)
+
+const replaceAll = (text: string, longestFirst: ReadonlyArray<string>): string =>
+  longestFirst.reduce((clean, secret) => clean.replaceAll(secret, "<redacted>"), text)
+
+/** `more` are those that come and go, tokens for instance; they are asked for with each text. */
+export const make = (secrets: ReadonlyArray<string>, more?: () => ReadonlyArray<string>): Scrub => {
+  const ordered = longestFirst(secrets)
+  return more === undefined
+    ? (text) => replaceAll(text, ordered)
+    : (text) => replaceAll(text, longestFirst([...secrets, ...more()]))
 }
 
 /** The same for every text inside a JSON value. */

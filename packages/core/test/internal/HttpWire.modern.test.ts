@@ -4,7 +4,7 @@ import { Effect, Fiber } from "effect"
 import * as CallEngine from "../../src/CallEngine.ts"
 import * as DeadlineWheel from "../../src/internal/DeadlineWheel.ts"
 import * as HttpWire from "../../src/internal/HttpWire.ts"
-import { config } from "../support/http.ts"
+import { canary, config } from "../support/http.ts"
 import * as Platform from "../support/platform.ts"
 
 const version = "2026-07-28"
@@ -138,12 +138,12 @@ describe("revision 2026-07-28 over HTTP", () => {
         })
         assert.deepStrictEqual(answers, [error])
         http.onOther = (post) => {
-          post.respond(400, {}, "what?")
+          post.respond(400, {}, `what, ${canary}?`)
           return true
         }
         const refused = yield* Effect.flip(Effect.tryPromise(() => face.send(discover)))
         assert.deepInclude(refused.cause, { name: "SdkHttpError", code: "CLIENT_HTTP_NOT_IMPLEMENTED" })
-        assert.deepInclude(refused.cause, { data: { status: 400, statusText: "", text: "what?" } })
+        assert.deepInclude(refused.cause, { data: { status: 400, statusText: "", text: "what, <redacted>?" } })
         // The next client begins anew.
         const next = wire.transport()
         http.onOther = () => false

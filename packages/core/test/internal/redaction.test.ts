@@ -11,6 +11,14 @@ describe("redaction", () => {
     assert.strictEqual(Redaction.make(["a.c$&+(x)"])("abc$&+(x) a.c$&+(x)"), "abc$&+(x) <redacted>")
   })
 
+  it("knows those that come later, and orders them among the others", () => {
+    const later: Array<string> = []
+    const scrub = Redaction.make(["token"], () => later)
+    assert.strictEqual(scrub("token-of-today"), "<redacted>-of-today")
+    later.push("token-of-today")
+    assert.strictEqual(scrub("token-of-today token"), "<redacted> <redacted>")
+  })
+
   it("reaches every text inside a value, keys included, and leaves the rest as it is", () => {
     const scrub = Redaction.deep(Redaction.make(["canary"]))
     assert.deepStrictEqual(scrub({ a: ["canary", 1, null, { canary: "the canary" }], b: true }), {
