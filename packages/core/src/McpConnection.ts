@@ -58,7 +58,7 @@ import * as SseWire from "./internal/SseWire.ts"
 import * as StdioWire from "./internal/StdioWire.ts"
 import * as TransportWire from "./internal/TransportWire.ts"
 import { ConnectFailed, type ConnectPhase, InvalidResult, McpError, type Reason, ToolError } from "./McpError.ts"
-import type { ProcessOwner, StopStep } from "./ProcessOwner.ts"
+import { ProcessOwner, type StopStep } from "./ProcessOwner.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 import type { FromTransport } from "./ServerSource.ts"
 import * as ToolResult from "./ToolResult.ts"
@@ -176,6 +176,19 @@ const openWire = (
 const targetOf = (config: ServerConfig.ServerConfig | FromTransport): string =>
   config._tag === "FromTransport" ? config.identity : ServerConfig.target(config)
 
+const secretsOf = (
+  config: ServerConfig.ServerConfig | FromTransport
+): Effect.Effect<ReadonlyArray<string>, never, ProcessOwner> => {
+  switch (config._tag) {
+    case "Stdio":
+      return Effect.map(ProcessOwner, ({ added }) => ServerConfig.secrets(config, added(config.inheritEnv)))
+    case "Http":
+      return Effect.succeed(ServerConfig.secrets(config))
+    case "FromTransport":
+      return Effect.succeed([])
+  }
+}
+
 const requestOf = (method: string, name: string): string => `${method} "${name}"`
 
 /**
@@ -189,7 +202,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Connection, McpError, Platform | Scope.Scope> {
   const limits = config.limits
   const auth = config._tag === "Http" || config._tag === "Sse" ? yield* authorise(server, config) : undefined
-  const scrub = Redaction.make(config._tag === "FromTransport" ? [] : ServerConfig.secrets(config), auth?.secrets)
+  const scrub = Redaction.make(yield* secretsOf(config), auth?.secrets)
   const target = scrub(targetOf(config))
   const shared = yield* Effect.serviceOption(DeadlineWheel.DeadlineWheel)
   const wheel = Option.isSome(shared) ? shared.value : yield* DeadlineWheel.make

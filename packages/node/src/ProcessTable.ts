@@ -23,11 +23,14 @@ export interface ProcessEntry {
 
 const supported = process.platform === "linux"
 
-// A process may end between the listing and the reading; it then simply is not there any more.
+// A process may end between the listing and the reading; it then simply is not there any more. When no more files can be
+// opened nothing is known of it, and a process that is taken for gone would never be ended.
 const readOrNothing = (path: string): string | undefined => {
   try {
     return readFileSync(path, "utf8")
-  } catch {
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EMFILE" || code === "ENFILE") throw error
     return undefined // ended, or not ours to read
   }
 }
@@ -49,6 +52,7 @@ const parse = (pid: number, stat: string): ProcessEntry => {
 /**
  * One process, unless it has ended and been collected.
  *
+ * @throws when no more files can be opened; so do the other readers here.
  * @since 0.1.0
  */
 export const read = (pid: number): ProcessEntry | undefined => {

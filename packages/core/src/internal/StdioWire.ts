@@ -32,7 +32,7 @@ export const make = Effect.fnUntraced(function* (
   config: ServerConfig.Stdio
 ): Effect.fn.Return<Wire, SpawnFailed, ProcessOwner | Scope.Scope> {
   const owner = yield* ProcessOwner
-  const scrub = Redaction.make(ServerConfig.secrets(config))
+  const scrub = Redaction.make(ServerConfig.secrets(config, owner.added(config.inheritEnv)))
   const stderr = StderrTail.make()
   const noise = Noise.make(scrub)
   let exit: ProcessExit | undefined
