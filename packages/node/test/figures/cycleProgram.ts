@@ -13,7 +13,9 @@ const config =
   url === undefined ? ServerConfig.stdio({ command: "sh", args: [fixture("server.sh")] }) : ServerConfig.http({ url })
 
 const cycle = Effect.scoped(
-  Effect.flatMap(McpConnection.make("cycle", config), (connection) => connection.callTool({ tool: "echo" }))
+  Effect.flatMap(McpConnection.make("cycle", config), (connection) =>
+    connection.callTool({ tool: "echo", arguments: { text: "one" } })
+  )
 )
 
 const cycles = (count: number) =>

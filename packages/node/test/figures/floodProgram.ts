@@ -35,7 +35,9 @@ const program = Effect.gen(function* () {
   })
   // The connection goes on, unless what it got had no end; then its next one does.
   const again = Effect.scoped(
-    Effect.flatMap(McpConnection.make("again", config), (next) => next.callTool({ tool: "echo" }))
+    Effect.flatMap(McpConnection.make("again", config), (next) =>
+      next.callTool({ tool: "echo", arguments: { text: "again" } })
+    )
   )
   const usable = yield* Effect.isSuccess(Effect.catch(echo, () => again))
   delay.disable()
