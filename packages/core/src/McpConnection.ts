@@ -179,14 +179,9 @@ const targetOf = (config: ServerConfig.ServerConfig | FromTransport): string =>
 const secretsOf = (
   config: ServerConfig.ServerConfig | FromTransport
 ): Effect.Effect<ReadonlyArray<string>, never, ProcessOwner> => {
-  switch (config._tag) {
-    case "Stdio":
-      return Effect.map(ProcessOwner, ({ added }) => ServerConfig.secrets(config, added(config.inheritEnv)))
-    case "Http":
-      return Effect.succeed(ServerConfig.secrets(config))
-    case "FromTransport":
-      return Effect.succeed([])
-  }
+  if (config._tag === "FromTransport") return Effect.succeed([])
+  if (config._tag !== "Stdio") return Effect.succeed(ServerConfig.secrets(config))
+  return Effect.map(ProcessOwner, ({ added }) => ServerConfig.secrets(config, added(config.inheritEnv)))
 }
 
 const requestOf = (method: string, name: string): string => `${method} "${name}"`
