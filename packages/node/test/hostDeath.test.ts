@@ -88,7 +88,7 @@ describe.concurrent("a host inside another program", { timeout: 60_000 }, () => 
       const { before, said, tags, tell } = yield* two(how)
       yield* tell(`0 ${verb}`)
       yield* said("0 exit")
-      yield* gone(tags[0], before[0]!, abrupt)
+      yield* gone(tags[0], before[0], abrupt)
       assert.lengthOf(yield* alive(tags[1], before[1]), 1)
       yield* tell(`1 ${verb}`)
       yield* said("1 exit")
@@ -106,7 +106,7 @@ describe.concurrent("a host inside another program", { timeout: 60_000 }, () => 
     Effect.gen(function* () {
       const { before, said, tags } = yield* two(how, act)
       yield* said(`0 exit ${code}`)
-      yield* gone(tags[0], before[0]!, abrupt)
+      yield* gone(tags[0], before[0], abrupt)
       assert.lengthOf(yield* alive(tags[1], before[1]), 1)
     })
   )
@@ -127,7 +127,7 @@ describe.concurrent("a host inside another program", { timeout: 60_000 }, () => 
     Effect.gen(function* () {
       const { before, child, tags } = yield* two("cluster")
       child.kill("SIGKILL")
-      yield* gone(tags[0], before[0]!, abrupt)
+      yield* gone(tags[0], before[0], abrupt)
       yield* gone(tags[1], before[1]!, abrupt)
     })
   )

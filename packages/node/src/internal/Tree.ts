@@ -46,7 +46,7 @@ export const make = (leader: number, mark: string, now: () => Snapshot | undefin
     const group = seen.inGroup(leader)
     if (isOurs(group)) group.forEach(visit)
     seen.carrying(mark).forEach(visit)
-    for (const key of [...members]) {
+    for (const key of members) {
       const one = seen.get(key)
       if (one === undefined) members.delete(key)
       else visit(one)
