@@ -83,7 +83,7 @@ describe.concurrent("a host inside another program", { timeout: 60_000 }, () => 
     ["thread", "terminate"],
     ["cluster", "kill"],
     ["child", "kill"]
-  ] as const)("(%s) leaves nothing after `%s`, and the servers of another there live on", ([how, verb]) =>
+  ] as const)("(%s) leaves nothing after %s, and the servers of another there live on", ([how, verb]) =>
     Effect.gen(function* () {
       const { before, said, tags, tell } = yield* two(how)
       yield* tell(`0 ${verb}`)
@@ -102,7 +102,7 @@ describe.concurrent("a host inside another program", { timeout: 60_000 }, () => 
     ["thread", "throw", 1],
     ["cluster", "exit", 7],
     ["child", "reject", 1]
-  ] as const)("(%s) leaves nothing when it ends by `%s`, with exit code %i", ([how, act, code]) =>
+  ] as const)("(%s) leaves nothing when it ends by %s, with exit code %i", ([how, act, code]) =>
     Effect.gen(function* () {
       const { before, said, tags } = yield* two(how, act)
       yield* said(`0 exit ${code}`)
