@@ -130,7 +130,7 @@ export const mutations: ReadonlyArray<Mutation> = [
         "for (const group of []) tell("
       ],
       ["guard: it outlives the last group", "return groups.size === 0 ? dismiss : Effect.void", "return Effect.void"],
-      ["guard: a frozen one holds up the close", 'child.kill("SIGKILL")', "child.stdin?.end()", "frozen"],
+      ["guard: a frozen one holds up the close", 'child.kill("SIGKILL")', "child.stdin?.end()", "while it is frozen"],
       ["guard: old deaths count for ever", "now - at < memory", "true", "four deaths"]
     ]
   ),

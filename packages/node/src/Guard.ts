@@ -12,6 +12,7 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as ProcessTable from "./ProcessTable.ts"
 
 // Signals of the terminal and of the host's group are not for the guard: it must outlive them. The servers get one second
 // between TERM and KILL. Nothing is looked for, and nothing waits, when nothing is left.
@@ -45,6 +46,14 @@ export interface Guard {
   readonly forget: (group: number) => Effect.Effect<void>
   /** Its process, while it runs. */
   readonly pid: () => number | undefined
+}
+
+const isStopped = (pid: number | undefined): boolean => {
+  try {
+    return pid !== undefined && ProcessTable.read(pid)?.stopped === true
+  } catch {
+    return false // no file can be opened to tell
+  }
 }
 
 /** Deaths within {@link memory} after which the guard is given up: something kills it, and would kill the next one. */
@@ -133,8 +142,11 @@ export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Retur
     watch: (group) => {
       if (process.platform === "win32") return
       groups.add(group)
-      if (current !== undefined) tell(`+ ${group}`)
-      else if (recentDeaths() <= maxDeaths) start()
+      if (current !== undefined) {
+        tell(`+ ${group}`)
+        // A frozen one would guard nothing; its end starts another.
+        if (isStopped(current.pid)) current.kill("SIGKILL")
+      } else if (recentDeaths() <= maxDeaths) start()
     },
     forget: (group) =>
       Effect.suspend(() => {

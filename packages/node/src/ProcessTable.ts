@@ -17,6 +17,8 @@ export interface ProcessEntry {
   readonly startTime: string
   /** Ended, but not yet collected by its parent: it holds nothing any more. */
   readonly zombie: boolean
+  /** Frozen by SIGSTOP or a debugger: it does nothing, and ends only by SIGKILL. */
+  readonly stopped: boolean
   /** The name of the program, shortened by the system to 15 characters. */
   readonly name: string
 }
@@ -45,6 +47,7 @@ const parse = (pid: number, stat: string): ProcessEntry => {
     group: Number(fields[2]),
     startTime: fields[19] ?? "",
     zombie: fields[0] === "Z" || fields[0] === "X",
+    stopped: fields[0] === "T" || fields[0] === "t",
     name: stat.slice(stat.indexOf("(") + 1, nameEnd)
   }
 }

@@ -55,7 +55,7 @@ it("knows nothing of a process that is gone", () => {
 
 it("takes no later process for its own that has got the number of the leader", () => {
   const { pid } = spawnSync("true")
-  const stranger = { pid, parent: 1, group: pid, startTime: "1", zombie: false, name: "stranger" }
+  const stranger = { pid, parent: 1, group: pid, startTime: "1", zombie: false, stopped: false, name: "stranger" }
   const tree = Tree.make(pid, "mark", () => Survey.snapshot([], () => []))
   tree.leaderEnded()
   const seen = Survey.snapshot([stranger, { ...stranger, pid: pid + 1, parent: pid }], () => [])
