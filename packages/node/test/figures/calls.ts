@@ -91,9 +91,7 @@ const given = Effect.fnUntraced(function* (over: string, source: ServerConfig.Se
     Effect.exit(connection.callTool({ tool: "hang", arguments: { name }, timeout }))
   yield* echo(connection)
   const figures: Array<Figure> = []
-  const names: Array<string> = []
   for (let round = 0; round < rounds; round++) {
-    names.push(`late${round}`, `left${round}`)
     const late = yield* timed(hang(`late${round}`, "200 millis"))
     figures.push(millis(`timeout of a call settles after its deadline (${over})`, late.millis - 200, 250))
     const fiber = yield* Effect.forkChild(hang(`left${round}`))
@@ -101,13 +99,9 @@ const given = Effect.fnUntraced(function* (over: string, source: ServerConfig.Se
     const left = yield* timed(Fiber.interrupt(fiber))
     figures.push(millis(`interruption of a call settles (${over})`, left.millis, 100))
   }
-  const heard = connection
-    .callTool({ tool: "cancelled" })
-    .pipe(Effect.map(({ text }) => names.filter((name) => !text.includes(`"${name}"`))))
-  const untold = yield* eventually(heard, (missing) => missing.length === 0, "2 seconds").pipe(
-    Effect.catchDefect(() => heard)
-  )
-  figures.push(none(`calls given up that the server was not told of (${over})`, untold.length))
+  const untold = Effect.map(connection.callTool({ tool: "notices" }), ({ text }) => 2 * rounds - Number(text))
+  const missing = yield* eventually(untold, (count) => count === 0, "2 seconds").pipe(Effect.catchDefect(() => untold))
+  figures.push(none(`calls given up that the server was not told of (${over})`, missing))
   figures.push(none(`connection of no use after that (${over})`, wrong(yield* echo(connection))))
   return figures
 })

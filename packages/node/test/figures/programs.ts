@@ -10,10 +10,10 @@ import { http } from "./calls.ts"
 import { mebibytes, millis, none } from "./Figure.ts"
 
 const run = <A>(name: string, argument: object): Effect.Effect<A> =>
-  Effect.promise(async () => {
+  Effect.promise(async (signal) => {
     const script = fileURLToPath(new URL(`${name}.ts`, import.meta.url))
     const args = ["--conditions=@scoped-mcp/source", "--expose-gc", script, JSON.stringify(argument)]
-    const { stdout } = await promisify(execFile)(process.execPath, args)
+    const { stdout } = await promisify(execFile)(process.execPath, args, { signal })
     return JSON.parse(stdout.trim().split("\n").at(-1)!) as A
   })
 
