@@ -34,36 +34,44 @@ export const mutations: ReadonlyArray<Mutation> = [
     "internal/Tree.ts",
     ["NodeProcessOwner"],
     [
-      ["processes: the group is not signalled", "if (groupIsOurs(all)) kill(-leader, signal)", "", "with manners"],
+      [
+        "processes: the group is not signalled",
+        "if (isOurs(seen.inGroup(leader))) kill(-leader, signal)",
+        "",
+        "with manners"
+      ],
       [
         "processes: helpers outside the group are not signalled",
-        "if (entry.group !== leader) kill(entry.pid, signal)",
+        "if (one.group !== leader) kill(one.pid, signal)",
         ";",
         "with manners"
       ],
       [
         "processes: descendants are not followed",
-        "ProcessTable.descendants(all, entry.pid)",
-        "[entry]",
+        "for (const child of seen.childrenOf(one.pid)) visit(child)",
+        "",
         "with manners"
       ],
-      ["processes: marks are not looked for", " || marked(entry))", ")", "with manners"]
+      ["processes: marks are not looked for", "seen.carrying(mark).forEach(visit)", "", "with manners"],
+      [
+        "processes: none is found while no file can be opened",
+        "seen === undefined ? Number(groupExists()) :",
+        "seen === undefined ? 0 :",
+        "no more files"
+      ]
     ]
   ),
   ...within(
     "node",
     "internal/Tree.ts",
     ["ProcessTable"],
-    [["processes: the number of an ended group is taken for ours", "leading || all.some(", "true || all.some("]]
+    [["processes: the number of an ended group is taken for ours", "leading || group.some(", "true || group.some("]]
   ),
   ...within(
     "node",
     "NodeProcessOwner.ts",
     ["NodeProcessOwner"],
     [
-      ["processes: no end of input", "    endInput()", "    ", "with manners"],
-      ["processes: no TERM", 'tree.signal("SIGTERM")', "", "with manners"],
-      ["processes: no KILL", '() => tree.signal("SIGKILL")', "left", "with manners"],
       [
         "processes: the scope ends nothing",
         "({ stop }) => stop",
@@ -71,10 +79,27 @@ export const mutations: ReadonlyArray<Mutation> = [
         "the worst server after success"
       ],
       ["processes: what outlives its layer is not killed", "        killAll()\n", "", "layer ends first"],
-      ["processes: no mark in the environment", ', [Tree.markName]: marks.join(",")', "", "with manners"],
-      ["processes: no group of its own", "detached: true", "detached: false", "lived on after"],
-      ["environment: the policy passes everything", 'if (policy === "all") return', "return", "the policy names"],
-      ["environment: `none` passes the minimum", 'if (policy === "none") return {}', "", "the policy names"]
+      ["processes: no mark in the environment", ", [ProcessMark.variable]: marks }", " }", "with manners"],
+      ["processes: no group of its own", "detached: true", "detached: false", "lived on after"]
+    ]
+  ),
+  ...within(
+    "node",
+    "internal/stopTree.ts",
+    ["NodeProcessOwner"],
+    [
+      ["processes: no end of input", "    endInput()", "    ", "with manners"],
+      ["processes: no TERM", 'tree.signal(survey.now(), "SIGTERM")', "", "with manners"],
+      ["processes: no KILL", '(seen) => tree.signal(seen, "SIGKILL")', "tree.alive", "with manners"]
+    ]
+  ),
+  ...within(
+    "node",
+    "internal/environment.ts",
+    ["NodeProcessOwner"],
+    [
+      ["environment: the policy passes everything", 'policy === "all" ?', "true ?", "the policy names"],
+      ["environment: `none` passes the minimum", 'policy === "none" ? {} :', "", "the policy names"]
     ]
   ),
   ...within(
@@ -104,7 +129,9 @@ export const mutations: ReadonlyArray<Mutation> = [
         "for (const group of groups) tell(",
         "for (const group of []) tell("
       ],
-      ["guard: it outlives the last group", "return groups.size === 0 ? end : Effect.void", "return Effect.void"]
+      ["guard: it outlives the last group", "return groups.size === 0 ? dismiss : Effect.void", "return Effect.void"],
+      ["guard: a frozen one holds up the close", 'child.kill("SIGKILL")', "child.stdin?.end()", "while it is frozen"],
+      ["guard: old deaths count for ever", "now - at < memory", "true", "four deaths"]
     ]
   ),
   ...within(
@@ -139,7 +166,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     "NodeHttpDispatcher.ts",
     ["NodeHttpDispatcher"],
     [
-      ["http: sockets outlive the layer", "Effect.promise(() => agent.destroy())", "Effect.void"],
+      ["http: sockets outlive the layer", "await (await loading)?.destroy()", ""],
       ["http: an aborted request goes on", 'abort?.(new Error("aborted"))', ""],
       [
         "http: a failed request is always called unsent",

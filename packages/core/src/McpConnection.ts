@@ -78,7 +78,7 @@ import {
   type Reason,
   ToolError
 } from "./McpError.ts"
-import type { ProcessOwner, StopStep } from "./ProcessOwner.ts"
+import { ProcessOwner, type StopStep } from "./ProcessOwner.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 import type { FromTransport } from "./ServerSource.ts"
 import * as ToolResult from "./ToolResult.ts"
@@ -245,6 +245,13 @@ const targetOf = (config: ServerConfig.ServerConfig | FromTransport): string =>
 
 /** The server's words for headers that do not say what the request does. */
 const headerMismatch = -32_020
+const secretsOf = (
+  config: ServerConfig.ServerConfig | FromTransport
+): Effect.Effect<ReadonlyArray<string>, never, ProcessOwner> => {
+  if (config._tag === "FromTransport") return Effect.succeed([])
+  if (config._tag !== "Stdio") return Effect.succeed(ServerConfig.secrets(config))
+  return Effect.map(ProcessOwner, ({ added }) => ServerConfig.secrets(config, added(config.inheritEnv)))
+}
 
 const requestOf = (method: string, name: string): string => `${method} "${name}"`
 
@@ -259,7 +266,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Connection, McpError, Platform | Scope.Scope> {
   const limits = config.limits
   const auth = config._tag === "Http" || config._tag === "Sse" ? yield* authorise(server, config) : undefined
-  const scrub = Redaction.make(config._tag === "FromTransport" ? [] : ServerConfig.secrets(config), auth?.secrets)
+  const scrub = Redaction.make(yield* secretsOf(config), auth?.secrets)
   const target = scrub(targetOf(config))
   const shared = yield* Effect.serviceOption(DeadlineWheel.DeadlineWheel)
   const wheel = Option.isSome(shared) ? shared.value : yield* DeadlineWheel.make

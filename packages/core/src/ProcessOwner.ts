@@ -91,5 +91,10 @@ export class ProcessOwner extends Context.Service<
       command: ProcessCommand,
       listener: ProcessListener
     ) => Effect.Effect<OwnedProcess, SpawnFailed, Scope.Scope>
+    /**
+     * The variables of our own environment that the policy lets a server see, besides the few that every program needs.
+     * There may be secrets among them.
+     */
+    readonly added: (policy: InheritEnv) => Readonly<Record<string, string>>
   }
 >()("@scoped-mcp/core/ProcessOwner") {}

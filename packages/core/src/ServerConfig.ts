@@ -15,12 +15,17 @@
 import * as Redacted from "effect/Redacted"
 import * as Authorization from "./Authorization.ts"
 import { basic, decodePart } from "./internal/basicAuth.ts"
+import { inheritedSecrets } from "./internal/secretVariables.ts"
 import * as Limits from "./Limits.ts"
 
 /**
  * Which variables of our own environment a started server sees besides the ones declared for it: the few that programs
  * need to run at all (`minimal`: PATH, HOME, locale, temporary folder and the like), `none`, `all`, or these by name on
  * top of the minimal ones.
+ *
+ * The values of variables given by name are treated as secrets, like those of declared ones. Under `all` only those are
+ * whose name says so (`TOKEN`, `PASSWORD`, `API_KEY` and the like), or that are addresses with a password: a secret under
+ * another name has to be declared, or given by name.
  *
  * @since 0.1.0
  */
@@ -212,16 +217,17 @@ export const target = (config: ServerConfig): string => {
 
 /**
  * The secret texts inside, to be scrubbed from whatever leaves the connection. Shorter ones than 6 characters are left
- * out: scrubbing them would only garble.
+ * out: scrubbing them would only garble. `added` are the variables that a server inherits from us (`ProcessOwner.added`).
  *
  * @since 0.1.0
  */
-export const secrets = (config: ServerConfig): ReadonlyArray<string> => {
+export const secrets = (config: ServerConfig, added: Readonly<Record<string, string>> = {}): ReadonlyArray<string> => {
   const found =
     config._tag === "Stdio"
       ? [
           ...Object.values(config.env).map(Redacted.value),
-          ...config.args.filter((arg) => typeof arg !== "string").map(Redacted.value)
+          ...config.args.filter((arg) => typeof arg !== "string").map(Redacted.value),
+          ...inheritedSecrets(config.inheritEnv, added)
         ]
       : [
           ...Object.values(config.headers).map(Redacted.value),

@@ -49,6 +49,15 @@ describe("ServerConfig", () => {
     )
   })
 
+  it("takes inherited variables for secrets that were asked for by name, and of all others those that look like it", () => {
+    const plain = { PLAIN: "plain-value", PWD: "/home/someone", SSH_AUTH_SOCK: "/tmp/agent.1" }
+    const secret = { DEPLOY_TOKEN: "deploy-1", MYSQL_PWD: "mysql-1", URL: "postgres://user:hidden@host/shop" }
+    const of = (inheritEnv: ServerConfig.InheritEnv) =>
+      ServerConfig.secrets(ServerConfig.stdio({ command: "c", inheritEnv }), { ...plain, ...secret })
+    assert.sameMembers([...of("all")], [...Object.values(secret), "hidden"])
+    assert.sameMembers([...of(["PLAIN", "and so on"])], [...Object.values(plain), ...Object.values(secret), "hidden"])
+  })
+
   it("takes a password as it is when it is no percent-encoding", () => {
     const odd = ServerConfig.http({ url: "https://user:100%zz-sure@example.com/" })
     assert.include(ServerConfig.secrets(odd), "100%zz-sure")

@@ -9,8 +9,10 @@ import { type ChildProcess, spawn } from "node:child_process"
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as ProcessTable from "./ProcessTable.ts"
 
 // Signals of the terminal and of the host's group are not for the guard: it must outlive them. The servers get one second
 // between TERM and KILL. Nothing is looked for, and nothing waits, when nothing is left.
@@ -46,25 +48,46 @@ export interface Guard {
   readonly pid: () => number | undefined
 }
 
-/** Restarts in a row after which the guard is given up: something kills it, and would kill the next one. */
-const maxRestarts = 3
+const isStopped = (pid: number | undefined): boolean => {
+  try {
+    return pid !== undefined && ProcessTable.read(pid)?.stopped === true
+  } catch {
+    return false // no file can be opened to tell
+  }
+}
 
-/** It has nothing left to end; should it hang, it ends with our own end. */
-const exitTimeout = "2 seconds"
+/** Deaths within {@link memory} after which the guard is given up: something kills it, and would kill the next one. */
+const maxDeaths = 3
+
+/** A guard that was killed long ago says nothing of the one that is started now. */
+const memory = 60_000
+
+/** How long the last look for what is left may take; should it hang, it ends with our own end. */
+const sweepTimeout = "2 seconds"
+
+/** For the end of a guard that was killed: a matter of milliseconds, and the close of a server must not wait for more. */
+const killTimeout = "250 millis"
 
 /**
- * A guard for the processes that carry `owner` in the variable `SCOPED_MCP_OWNER`. It runs while there is a group to
- * watch, and ends with the scope at the latest.
+ * A guard for the processes that carry `owner` in their mark. It runs while there is a group to watch, and ends with the
+ * scope at the latest.
  *
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Return<Guard, never, Scope.Scope> {
   const runFork = Effect.runForkWith(yield* Effect.context())
+  const clock = yield* Clock.Clock
   const groups = new Set<number>()
   let current: ChildProcess | undefined
-  let restarts = 0
+  let deaths: ReadonlyArray<number> = []
 
   const tell = (line: string) => current?.stdin?.write(`${line}\n`)
+
+  const recentDeaths = () => {
+    const now = clock.currentTimeMillisUnsafe()
+    deaths = deaths.filter((at) => now - at < memory)
+    return deaths.length
+  }
 
   const start = () => {
     const child = spawn("sh", ["-c", script, "scoped-mcp-guard", owner], {
@@ -84,7 +107,8 @@ export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Retur
       child.stdin.destroy()
       if (current !== child) return
       current = undefined
-      if (restarts++ < maxRestarts) {
+      deaths = [...deaths, clock.currentTimeMillisUnsafe()]
+      if (recentDeaths() <= maxDeaths) {
         runFork(Effect.logWarning("The guard of the MCP servers has ended; another one is started"))
         start()
       } else {
@@ -94,34 +118,41 @@ export const make = Effect.fnUntraced(function* (owner: string): Effect.fn.Retur
     for (const group of groups) tell(`+ ${group}`)
   }
 
-  const end = Effect.suspend(() => {
-    const child = current
-    if (child === undefined) return Effect.void
-    current = undefined
-    child.ref()
-    return Effect.callback<void>((resume) => {
-      child.once("exit", () => resume(Effect.void))
-      child.stdin?.end()
-    }).pipe(
-      Effect.timeoutOption(exitTimeout),
-      Effect.asVoid,
-      Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
-    )
-  })
-  yield* Effect.addFinalizer(() => end)
+  const end = (how: (child: ChildProcess) => void, limit: Duration.Input) =>
+    Effect.suspend(() => {
+      const child = current
+      if (child === undefined) return Effect.void
+      current = undefined
+      child.ref()
+      return Effect.callback<void>((resume) => {
+        child.once("exit", () => resume(Effect.void))
+        how(child)
+      }).pipe(
+        Effect.timeoutOption(limit),
+        Effect.asVoid,
+        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+      )
+    })
+  /** Nothing is left to be watched; killed, it ends at once even if it is frozen. */
+  const dismiss = end((child) => child.kill("SIGKILL"), killTimeout)
+  // Whoever ends the layer before the servers leaves their end to the guard.
+  yield* Effect.addFinalizer(() => end((child) => child.stdin?.end(), sweepTimeout))
 
   return {
     watch: (group) => {
       if (process.platform === "win32") return
       groups.add(group)
-      if (current !== undefined) tell(`+ ${group}`)
-      else if (restarts <= maxRestarts) start()
+      if (current !== undefined) {
+        tell(`+ ${group}`)
+        // A frozen one would guard nothing; its end starts another.
+        if (isStopped(current.pid)) current.kill("SIGKILL")
+      } else if (recentDeaths() <= maxDeaths) start()
     },
     forget: (group) =>
       Effect.suspend(() => {
         if (!groups.delete(group)) return Effect.void
         tell(`- ${group}`)
-        return groups.size === 0 ? end : Effect.void
+        return groups.size === 0 ? dismiss : Effect.void
       }),
     pid: () => current?.pid
   }

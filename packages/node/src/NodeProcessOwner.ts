@@ -10,55 +10,14 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { existsSync } from "node:fs"
 import * as ProcessOwner from "@scoped-mcp/core/ProcessOwner"
-import type * as ServerConfig from "@scoped-mcp/core/ServerConfig"
-import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import * as Guard from "./Guard.ts"
+import * as Environment from "./internal/environment.ts"
+import { stopTree } from "./internal/stopTree.ts"
+import * as Survey from "./internal/Survey.ts"
 import * as Tree from "./internal/Tree.ts"
-import * as ProcessTable from "./ProcessTable.ts"
-
-/** What programs need to run at all, and nothing that could be a secret. */
-const minimalEnv = [
-  "HOME",
-  "LANG",
-  "LC_ALL",
-  "LC_CTYPE",
-  "LOGNAME",
-  "PATH",
-  "SHELL",
-  "TERM",
-  "TMPDIR",
-  "TZ",
-  "USER",
-  // Windows
-  "APPDATA",
-  "COMSPEC",
-  "HOMEDRIVE",
-  "HOMEPATH",
-  "LOCALAPPDATA",
-  "PATHEXT",
-  "PROGRAMDATA",
-  "PROGRAMFILES",
-  "SYSTEMDRIVE",
-  "SYSTEMROOT",
-  "TEMP",
-  "TMP",
-  "USERNAME",
-  "USERPROFILE"
-]
-
-const inherited = (policy: ServerConfig.InheritEnv): NodeJS.ProcessEnv => {
-  if (policy === "all") return process.env
-  if (policy === "none") return {}
-  const names = policy === "minimal" ? minimalEnv : [...minimalEnv, ...policy]
-  return Object.fromEntries(
-    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
-  )
-}
+import * as ProcessMark from "./ProcessMark.ts"
 
 const problem = (command: ProcessOwner.ProcessCommand, error: NodeJS.ErrnoException): string => {
   const { cwd } = command
@@ -149,12 +108,12 @@ const start = (
   own: (pid: number) => Tree.Tree
 ): Effect.Effect<Started, ProcessOwner.SpawnFailed> =>
   Effect.callback((resume) => {
-    const marks = [process.env[Tree.markName], mark].filter((known) => known !== undefined && known !== "")
+    const marks = ProcessMark.add(process.env[ProcessMark.variable], mark)
     // An impossible command (a NUL byte in an argument) throws; everything else arrives as an event.
     try {
       const child = spawn(command.command, command.args, {
         cwd: command.cwd,
-        env: { ...inherited(command.inheritEnv), ...command.env, [Tree.markName]: marks.join(",") },
+        env: { ...Environment.inherited(command.inheritEnv), ...command.env, [ProcessMark.variable]: marks },
         stdio: ["pipe", "pipe", "pipe"],
         detached: true,
         windowsHide: true
@@ -174,73 +133,21 @@ const start = (
     }
   })
 
-const poll = Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("50 millis")])
-
-/**
- * How long nothing must be found where helpers have left the group: a look at all processes is not of one moment, and one
- * that starts another and ends meanwhile can be missed.
- */
-const doubt = 20
-
-/** True as soon as nothing is left, false when something still is after the limit. */
-const goneWithin = (tree: Tree.Tree, left: () => number, limit: Duration.Duration): Effect.Effect<boolean> => {
-  let emptySince: number | undefined
-  const gone = Effect.sync(() => {
-    if (left() > 0) {
-      emptySince = undefined
-      return false
-    }
-    emptySince ??= performance.now()
-    return !tree.hasStrays() || performance.now() - emptySince >= doubt
-  })
-  return gone.pipe(
-    Effect.repeat({ schedule: poll, until: (gone) => gone }),
-    Effect.timeoutOrElse({ duration: limit, orElse: () => gone })
-  )
-}
-
-const stopTree = ({ child, tree }: Started, endInput: () => void, limit: Duration.Duration) =>
-  Effect.gen(function* () {
-    const exited = yield* Deferred.make<void>()
-    if (child.exitCode !== null || child.signalCode !== null) yield* Deferred.succeed(exited, undefined)
-    child.once("exit", () => Deferred.doneUnsafe(exited, Effect.void))
-    const left = () => tree.alive().length
-    // Seen now, a helper stays known when its parent ends and it is handed to process 1.
-    if (left() === 0) return "Exited" as const
-    const grace = Duration.times(limit, 0.3)
-    endInput()
-    // The leader's own exit is an event; only its helpers have to be looked for.
-    yield* Effect.timeoutOption(Deferred.await(exited), grace)
-    if (yield* goneWithin(tree, left, Deferred.isDoneUnsafe(exited) ? Duration.times(limit, 0.05) : Duration.zero)) {
-      return "EndOfInput" as const
-    }
-    tree.signal("SIGTERM")
-    if (yield* goneWithin(tree, left, grace)) return "Terminate" as const
-    // Again and again, because what is alive may start another before it dies.
-    const killed = yield* goneWithin(tree, () => tree.signal("SIGKILL"), Duration.times(limit, 0.35))
-    return killed ? ("Kill" as const) : ("Survived" as const)
-  }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
-
 /** @since 0.1.0 */
 export const make = Effect.gen(function* () {
   const owner = randomUUID()
   let started = 0
   const live = new Set<Tree.Tree>()
   const guard = yield* Guard.make(owner)
-  let table: { readonly at: number; readonly entries: ReadonlyArray<ProcessTable.ProcessEntry> } | undefined
-  // Shared by servers that close together. A table read after a server was started can only show more of it than there is.
-  const readTable = (since: number) => {
-    const now = performance.now()
-    if (table === undefined || table.at < since || now - table.at > 5)
-      table = { at: now, entries: ProcessTable.readAll() }
-    return table.entries
-  }
+  const survey = Survey.make()
 
   // The last resort for `process.exit` and uncaught errors: synchronous, so that it runs where nothing else does.
   yield* Effect.acquireRelease(
     Effect.sync(() => {
       const killAll = () => {
-        for (const tree of live) tree.signal("SIGKILL")
+        if (live.size === 0) return
+        const seen = survey.now()
+        for (const tree of live) tree.signal(seen, "SIGKILL")
       }
       process.on("exit", killAll)
       return killAll
@@ -254,7 +161,7 @@ export const make = Effect.gen(function* () {
   )
 
   const own = (mark: string) => (pid: number) => {
-    const tree = Tree.make(pid, mark, readTable)
+    const tree = Tree.make(pid, mark, survey.now)
     live.add(tree)
     guard.watch(pid)
     return tree
@@ -267,12 +174,11 @@ export const make = Effect.gen(function* () {
     const mark = `${owner}.${++started}`
     const { child, stop, write } = yield* Effect.acquireRelease(
       Effect.gen(function* () {
-        const started = yield* start(command, mark, listener, own(mark))
-        const { child, tree } = started
+        const { child, tree } = yield* start(command, mark, listener, own(mark))
         const input = writer(child, listener.onDrain)
         const stop = yield* Effect.cached(
           Effect.ensuring(
-            stopTree(started, input.end, command.stopTimeout),
+            stopTree(child, tree, survey, input.end, command.stopTimeout),
             Effect.suspend(() => {
               live.delete(tree)
               child.stdin.destroy()
@@ -289,7 +195,7 @@ export const make = Effect.gen(function* () {
     return { pid: child.pid!, write, stop }
   })
 
-  return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned })
+  return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned, added: Environment.added })
 })
 
 /** @since 0.1.0 */

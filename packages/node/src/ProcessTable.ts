@@ -17,17 +17,22 @@ export interface ProcessEntry {
   readonly startTime: string
   /** Ended, but not yet collected by its parent: it holds nothing any more. */
   readonly zombie: boolean
+  /** Frozen by SIGSTOP or a debugger: it does nothing, and ends only by SIGKILL. */
+  readonly stopped: boolean
   /** The name of the program, shortened by the system to 15 characters. */
   readonly name: string
 }
 
 const supported = process.platform === "linux"
 
-// A process may end between the listing and the reading; it then simply is not there any more.
+// A process may end between the listing and the reading; it then simply is not there any more. When no more files can be
+// opened nothing is known of it, and a process that is taken for gone would never be ended.
 const readOrNothing = (path: string): string | undefined => {
   try {
     return readFileSync(path, "utf8")
-  } catch {
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EMFILE" || code === "ENFILE") throw error
     return undefined // ended, or not ours to read
   }
 }
@@ -42,6 +47,7 @@ const parse = (pid: number, stat: string): ProcessEntry => {
     group: Number(fields[2]),
     startTime: fields[19] ?? "",
     zombie: fields[0] === "Z" || fields[0] === "X",
+    stopped: fields[0] === "T" || fields[0] === "t",
     name: stat.slice(stat.indexOf("(") + 1, nameEnd)
   }
 }
@@ -49,6 +55,7 @@ const parse = (pid: number, stat: string): ProcessEntry => {
 /**
  * One process, unless it has ended and been collected.
  *
+ * @throws when no more files can be opened; so do the other readers here.
  * @since 0.1.0
  */
 export const read = (pid: number): ProcessEntry | undefined => {

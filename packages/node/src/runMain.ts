@@ -1,10 +1,14 @@
 /**
  * Runs a program as the process, as `NodeRuntime.runMain` does, and ends it whatever happens: SIGHUP counts as well, a
  * second signal ends everything at once, the release of resources has a limit, and an error outside every fibre releases
- * them too.
+ * them too. A worker of `node:cluster` ends in good order when it is told to disconnect.
+ *
+ * Signals are those of POSIX. In a worker thread there are none: the thread's end releases nothing in good order, and the
+ * guard and the exit handler end its servers.
  *
  * @since 0.1.0
  */
+import type { Cluster } from "node:cluster"
 import { writeSync } from "node:fs"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -39,6 +43,19 @@ const report = (error: unknown): void => {
  */
 const sameSignal = 250
 
+/**
+ * A worker of `node:cluster` that has lost the line to its primary is told to end in good order, or has been left alone:
+ * then Node.js itself calls `process.exit`. Other children may well live on without their parent.
+ */
+const onClusterDisconnect = (end: () => void): (() => void) => {
+  if (!process.connected) return () => {}
+  // Loaded for those who have a line to a parent only; it takes longer than all else here.
+  const { worker } = process.getBuiltinModule("node:cluster") as unknown as Cluster
+  if (worker === undefined) return () => {}
+  worker.once("disconnect", end)
+  return () => void worker.off("disconnect", end)
+}
+
 const run = (shutdownTimeout: number) =>
   Runtime.makeRunMain(({ fiber, teardown }) => {
     let code: number | undefined
@@ -67,9 +84,16 @@ const run = (shutdownTimeout: number) =>
 
     for (const signal of signals) process.on(signal, onSignal)
     process.on("uncaughtException", onError)
+    const offDisconnect = onClusterDisconnect(() => {
+      if (code !== undefined) return
+      shutdown(0)
+      // No signal: the TERM that `worker.kill()` sends after it is the first one.
+      signalledAt = Infinity
+    })
     fiber.addObserver((exit) => {
       for (const signal of signals) process.off(signal, onSignal)
       process.off("uncaughtException", onError)
+      offDisconnect()
       teardown(exit, (exitCode) => {
         const last = code ?? exitCode
         if (last !== 0) process.exit(last)

@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import * as Guard from "../src/Guard.ts"
 import * as ProcessTable from "../src/ProcessTable.ts"
-import { alive, eventually, fixture, makeTag } from "./system.ts"
+import { host } from "./host.ts"
+import { alive, eventually, timed } from "./system.ts"
 
 const guards = (host: number) =>
   ProcessTable.descendants(ProcessTable.readAll(), host).filter(
@@ -11,30 +13,16 @@ const guards = (host: number) =>
   )
 
 /** A host that owns these servers; nobody but the test ends it. */
-const host = Effect.fnUntraced(function* (servers: ReadonlyArray<ReadonlyArray<string>>) {
-  const tag = makeTag()
-  const settings = JSON.stringify({ servers, run: "NodeRuntime", act: "wait", env: { TAG: tag } })
-  let said = ""
-  const child = yield* Effect.acquireRelease(
-    Effect.sync((): ChildProcess => {
-      const child = spawn(process.execPath, ["--conditions=@scoped-mcp/source", fixture("host.mjs"), settings])
-      for (const output of [child.stdout, child.stderr]) output.on("data", (chunk) => (said += String(chunk)))
-      return child
-    }),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  yield* eventually(
-    Effect.sync(() => said),
-    (text) => text.includes("ready"),
-    "40 seconds"
-  )
-  return { child, tag, said: () => said }
+const owning = Effect.fnUntraced(function* (servers: ReadonlyArray<ReadonlyArray<string>>) {
+  const program = yield* host({ run: "NodeRuntime", servers })
+  yield* program.said("ready")
+  return program
 })
 
 describe.concurrent("Guard", { timeout: 60_000 }, () => {
   it.live("ends everything a host had started when the host is killed", () =>
     Effect.gen(function* () {
-      const { child, tag } = yield* host([
+      const { child, tag } = yield* owning([
         [],
         ["ignore-end"],
         ["ignore-end", "ignore-term"],
@@ -62,7 +50,7 @@ describe.concurrent("Guard", { timeout: 60_000 }, () => {
 
   it.live("is replaced when it is killed itself, and the new one does the work", () =>
     Effect.gen(function* () {
-      const { child, said, tag } = yield* host([["ignore-end", "helper:nameless"]])
+      const { child, said, tag } = yield* owning([["ignore-end", "helper:nameless"]])
       const before = yield* alive(tag)
       const [first] = guards(child.pid!)
       process.kill(first!.pid, "SIGKILL")
@@ -71,9 +59,57 @@ describe.concurrent("Guard", { timeout: 60_000 }, () => {
         (found) => found.length === 1
       )
       // Its output comes on its own way, perhaps later than the new process is seen.
-      yield* eventually(Effect.sync(said), (text) => text.includes("has ended; another one is started"))
+      yield* said("has ended; another one is started")
       child.kill("SIGKILL")
       yield* eventually(alive(tag, before), (seen) => seen.length === 0)
+    })
+  )
+
+  const frozen = Effect.fnUntraced(function* () {
+    const guard = yield* Guard.make("nobody carries this")
+    guard.watch(1_000_000_000)
+    const pid = guard.pid()!
+    process.kill(pid, "SIGSTOP")
+    yield* eventually(
+      Effect.sync(() => ProcessTable.read(pid)),
+      (entry) => entry?.stopped === true
+    )
+    return { guard, pid }
+  })
+
+  it.live("holds up no close while it is frozen", () =>
+    Effect.gen(function* () {
+      const { guard, pid } = yield* frozen()
+      const { millis } = yield* timed(guard.forget(1_000_000_000))
+      assert.isBelow(millis, 500)
+      assert.isUndefined(ProcessTable.read(pid))
+    })
+  )
+
+  it.live("is replaced when it is found frozen", () =>
+    Effect.gen(function* () {
+      const { guard, pid } = yield* frozen()
+      guard.watch(1_000_000_001)
+      yield* eventually(Effect.sync(guard.pid), (now) => now !== undefined && now !== pid)
+      assert.isUndefined(ProcessTable.read(pid))
+    })
+  )
+
+  it.effect("is given up after four deaths in a minute, and started again after that", () =>
+    Effect.gen(function* () {
+      const guard = yield* Guard.make("nobody carries this")
+      guard.watch(1_000_000_000)
+      for (let death = 1; death <= 4; death++) {
+        const pid = guard.pid()!
+        process.kill(pid, "SIGKILL")
+        yield* eventually(Effect.sync(guard.pid), (now) => now !== pid)
+        assert.strictEqual(guard.pid() === undefined, death === 4)
+      }
+      guard.watch(1_000_000_001)
+      assert.isUndefined(guard.pid())
+      yield* TestClock.adjust("1 minute")
+      guard.watch(1_000_000_002)
+      assert.isDefined(guard.pid())
     })
   )
 

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { assert, it } from "@effect/vitest"
 import { ProcessTable } from "@scoped-mcp/node"
 import { Effect } from "effect"
+import * as Survey from "../src/internal/Survey.ts"
 import * as Tree from "../src/internal/Tree.ts"
 import { eventually } from "./system.ts"
 
@@ -54,11 +55,10 @@ it("knows nothing of a process that is gone", () => {
 
 it("takes no later process for its own that has got the number of the leader", () => {
   const { pid } = spawnSync("true")
-  const stranger = { pid, parent: 1, group: pid, startTime: "1", zombie: false, name: "stranger" }
-  const table: Array<ProcessTable.ProcessEntry> = []
-  const tree = Tree.make(pid, "mark", () => table)
+  const stranger = { pid, parent: 1, group: pid, startTime: "1", zombie: false, stopped: false, name: "stranger" }
+  const tree = Tree.make(pid, "mark", () => Survey.snapshot([], () => []))
   tree.leaderEnded()
-  table.push(stranger, { ...stranger, pid: pid + 1, parent: pid })
-  assert.deepStrictEqual(tree.alive(), [])
-  assert.strictEqual(tree.signal("SIGTERM"), 0)
+  const seen = Survey.snapshot([stranger, { ...stranger, pid: pid + 1, parent: pid }], () => [])
+  assert.strictEqual(tree.alive(seen), 0)
+  assert.strictEqual(tree.signal(seen, "SIGTERM"), 0)
 })

@@ -1,46 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process"
-import { constants } from "node:os"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
-import { alive, eventually, fixture, makeTag } from "./system.ts"
-
-interface Program {
-  readonly run?: "runMain" | "NodeRuntime"
-  readonly servers: ReadonlyArray<ReadonlyArray<string>>
-  readonly act?: "wait" | "leave" | "succeed" | "fail" | "exit" | "throw" | "reject" | "stuck"
-  /** For `leave`: how soon. */
-  readonly turns?: number
-  readonly closeTimeout?: string
-}
-
-const worst = ["ignore-end", "ignore-term", "helper:pipes", "helper:session", "helper:escape"]
-
-/** Runs `fixtures/host.mjs` as a program of its own. The tag is only in the environment of its servers. */
-const host = Effect.fnUntraced(function* ({ run = "runMain", act = "wait", ...program }: Program) {
-  const tag = makeTag()
-  const ended = yield* Deferred.make<number>()
-  const output = { stdout: "", stderr: "" }
-  const child = yield* Effect.acquireRelease(
-    Effect.sync((): ChildProcess => {
-      const settings = JSON.stringify({ ...program, run, act, env: { TAG: tag } })
-      const child = spawn(process.execPath, ["--conditions=@scoped-mcp/source", fixture("host.mjs"), settings])
-      child.stdout.on("data", (chunk) => (output.stdout += String(chunk)))
-      child.stderr.on("data", (chunk) => (output.stderr += String(chunk)))
-      child.once("exit", (code, signal) => {
-        Deferred.doneUnsafe(ended, Effect.succeed(code ?? 128 + constants.signals[signal!]))
-      })
-      return child
-    }),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  const said = (text: string) =>
-    eventually(
-      Effect.sync(() => output.stdout),
-      (stdout) => stdout.includes(text),
-      "40 seconds"
-    )
-  return { child, ended: Deferred.await(ended), output, said, tag }
-})
+import { Effect } from "effect"
+import { host, worst } from "./host.ts"
+import { alive, eventually } from "./system.ts"
 
 /** Until the host is gone, and what it answered; nothing may be left at that moment. */
 const end = Effect.fnUntraced(function* (

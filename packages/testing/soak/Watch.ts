@@ -5,12 +5,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { ProcessTable } from "@scoped-mcp/node"
+import { ProcessMark, ProcessTable } from "@scoped-mcp/node"
 import { Effect, type Scope } from "effect"
 import { variable } from "./Fleet.ts"
 
-/** The variable by which the runtime marks what it starts, and hands marks on. */
-const markName = "SCOPED_MCP_OWNER"
 const mark = `soak-${process.pid}-${Date.now()}`
 
 /** Milliseconds since 1970 on a clock that never goes back. */
@@ -18,8 +16,7 @@ export const now = (): number => performance.timeOrigin + performance.now()
 
 /** From now on all that is started carries our mark. */
 export const markChildren = Effect.sync(() => {
-  const outer = process.env[markName]
-  process.env[markName] = outer === undefined || outer === "" ? mark : `${outer},${mark}`
+  process.env[ProcessMark.variable] = ProcessMark.add(process.env[ProcessMark.variable], mark)
 })
 
 const key = ({ pid, startTime }: ProcessTable.ProcessEntry) => `${pid}@${startTime}`
@@ -33,8 +30,7 @@ export const leftProcesses = (): ReadonlyArray<string> => {
   return table.flatMap(({ name, pid, zombie }) => {
     if (zombie || pid === process.pid) return []
     const environment = ProcessTable.environment(pid)
-    if (!below.has(pid) && !environment.some((line) => line.startsWith(`${markName}=`) && line.includes(mark)))
-      return []
+    if (!below.has(pid) && !ProcessMark.read(environment).includes(mark)) return []
     const server = environment.find((line) => line.startsWith(`${variable}=`))?.slice(variable.length + 1)
     return [`${pid} ${name} of ${server ?? "no server"}`]
   })

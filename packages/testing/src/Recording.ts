@@ -201,7 +201,7 @@ export const record = Effect.fnUntraced(function* (
 
 /**
  * Records a server that is given as data, over its own wire: what passes the standard streams of its process, or the
- * bodies of its HTTP requests and responses. Its configured secrets are taken out as well.
+ * bodies of its HTTP requests and responses. Its configured secrets are taken out as well, and those that it inherits.
  *
  * @since 0.1.0
  */
@@ -212,7 +212,8 @@ export const recordServer = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Recorder<ServerSource.FromLayer>, never, McpConnection.Platform> {
   const owner = yield* ProcessOwner.ProcessOwner
   const dispatcher = yield* HttpDispatcher.HttpDispatcher
-  const secrets = [...ServerConfig.secrets(config), ...(options?.secrets ?? [])]
+  const added = config._tag === "Stdio" ? owner.added(config.inheritEnv) : {}
+  const secrets = [...ServerConfig.secrets(config, added), ...(options?.secrets ?? [])]
   const { open, recording } = yield* recorder(server, secrets)
   const layer = Layer.unwrap(
     Effect.map(open, (tap) =>

@@ -77,7 +77,10 @@ const unreachable = "a TestPool has no platform: its servers are in memory. Use 
 
 /** A pool needs a platform for servers that are data, and here are none. */
 const noPlatform = Layer.mergeAll(
-  Layer.succeed(ProcessOwner.ProcessOwner, { spawn: () => Effect.die(new Error(unreachable)) }),
+  Layer.succeed(ProcessOwner.ProcessOwner, {
+    spawn: () => Effect.die(new Error(unreachable)),
+    added: () => ({})
+  }),
   Layer.succeed(HttpDispatcher.HttpDispatcher, {
     dispatch: (_request, listener) => {
       listener.onFailure({ delivery: "NotSent", detail: unreachable })

@@ -2,15 +2,12 @@
  * Looks at the system for processes of ours: those that descend from us, those that did when we looked before and have
  * been handed to another parent since, and those that carry the mark our servers were started with.
  */
-import { ProcessTable } from "@scoped-mcp/node"
-
-const markName = "SCOPED_MCP_OWNER="
+import { ProcessMark, ProcessTable } from "@scoped-mcp/node"
 
 const key = (entry: ProcessTable.ProcessEntry) => `${entry.pid}@${entry.startTime}`
 
-/** The variable holds a list: runtimes that started us have put their own marks before ours. */
-const marksOf = (environment: ReadonlyArray<string>): ReadonlyArray<string> =>
-  environment.flatMap((variable) => (variable.startsWith(markName) ? variable.slice(markName.length).split(",") : []))
+/** Runtimes that started us have put their own marks before ours. */
+const marksOf = (pid: number): ReadonlyArray<string> => ProcessMark.read(ProcessTable.environment(pid))
 
 /** A mark is the runtime's, a dot, and a number for the server. */
 const ownerOf = (mark: string): string => mark.split(".")[0] ?? mark
@@ -27,7 +24,7 @@ export interface ProcessWatch {
 /** What is there now counts as not ours. */
 export const make = (): ProcessWatch => {
   const before = new Set(ProcessTable.readAll().map(key))
-  const inherited = new Set(marksOf(ProcessTable.environment(process.pid)).map(ownerOf))
+  const inherited = new Set(marksOf(process.pid).map(ownerOf))
   const known = new Set<string>()
   const owners = new Set<string>()
 
@@ -37,7 +34,7 @@ export const make = (): ProcessWatch => {
     return table.filter((entry) => {
       if (entry.zombie || entry.pid === process.pid || before.has(key(entry))) return false
       if (descend.has(key(entry)) || known.has(key(entry))) return true
-      return marksOf(ProcessTable.environment(entry.pid)).some((mark) => owners.has(ownerOf(mark)))
+      return marksOf(entry.pid).some((mark) => owners.has(ownerOf(mark)))
     })
   }
 
@@ -45,7 +42,7 @@ export const make = (): ProcessWatch => {
     look: () => {
       for (const entry of left()) {
         known.add(key(entry))
-        for (const mark of marksOf(ProcessTable.environment(entry.pid))) {
+        for (const mark of marksOf(entry.pid)) {
           if (!inherited.has(ownerOf(mark))) owners.add(ownerOf(mark))
         }
       }

@@ -25,6 +25,14 @@ export interface FrameBuffer {
   readonly end: () => void
 }
 
+/** As many as hold {@link kept} bytes: the whole frame is not joined only to be thrown away. */
+const firstParts = (parts: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+  let size = 0
+  let count = 0
+  while (size < kept && count < parts.length) size += parts[count++]!.length
+  return parts.slice(0, count)
+}
+
 /** `onFrame` gets every frame within the limit that is not empty. */
 export const make = (limit: number, listener: OversizeListener, onFrame: (frame: Uint8Array) => void): FrameBuffer => {
   let parts: Array<Uint8Array> = []
@@ -40,10 +48,10 @@ export const make = (limit: number, listener: OversizeListener, onFrame: (frame:
       } else {
         parts.push(part)
         if (size <= limit) return
-        const frame = concat(parts)
+        const [first, last] = [firstParts(parts), firstParts(parts.toReversed()).toReversed()]
         parts = []
-        tail = frame.slice(-kept)
-        listener.onOversize(frame.slice(0, kept))
+        tail = concat(last).slice(-kept)
+        listener.onOversize(concat(first).slice(0, kept))
       }
       if (before <= endless * limit && size > endless * limit) listener.onEndless()
     },

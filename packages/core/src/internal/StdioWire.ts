@@ -12,7 +12,7 @@ import { type ProcessExit, ProcessOwner, type SpawnFailed } from "../ProcessOwne
 import * as ServerConfig from "../ServerConfig.ts"
 import { cancelled, type Wire } from "../Wire.ts"
 import { decode } from "./bytes.ts"
-import { parseFrame } from "./frames.ts"
+import { answeredAtStart, parseFrame } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as LineFramer from "./LineFramer.ts"
 import * as Noise from "./Noise.ts"
@@ -32,7 +32,7 @@ export const make = Effect.fnUntraced(function* (
   config: ServerConfig.Stdio
 ): Effect.fn.Return<Wire, SpawnFailed, ProcessOwner | Scope.Scope> {
   const owner = yield* ProcessOwner
-  const scrub = Redaction.make(ServerConfig.secrets(config))
+  const scrub = Redaction.make(ServerConfig.secrets(config, owner.added(config.inheritEnv)))
   const stderr = StderrTail.make()
   const noise = Noise.make(scrub)
   let exit: ProcessExit | undefined
@@ -64,6 +64,10 @@ export const make = Effect.fnUntraced(function* (
     const frame = parseFrame(text)
     if (frame === undefined) {
       noise.heard(text)
+      // An answer that is cut short or garbled fails its call now, and not when its time is over: to the engine it is one
+      // without content. What only speaks of a request, as a log may do, begins differently.
+      const id = answeredAtStart(text)
+      if (id !== undefined) line.receiver().onFrame({ jsonrpc: "2.0", id })
     } else if (!line.receiver().onFrame(frame)) {
       faces.deliver(frame as unknown as JSONRPCMessage)
     }

@@ -21,7 +21,8 @@ interface Answer {
 const serving = (sent: Array<Sent>, answer: (sent: Sent) => Answer | undefined) =>
   Layer.merge(
     Layer.succeed(ProcessOwner.ProcessOwner, {
-      spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
+      added: () => ({}),
+  spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
     }),
     Layer.succeed(HttpDispatcher.HttpDispatcher, {
       fetch: () => Promise.reject(new Error("nobody fetches")),

@@ -45,6 +45,20 @@ describe("StdioWire", () => {
     )
   )
 
+  it.effect("fails a call at once whose answer is no message, and no other", () =>
+    withChild((connection, child) =>
+      Effect.gen(function* () {
+        const [cut, other] = [yield* call(connection, "cut"), yield* call(connection, "other")]
+        child.stdout(`{"level":"info","jsonrpc":"2.0","id":${idOf(child, "other")},"text":"cut\n`)
+        child.stdout(`{"jsonrpc":"2.0","id":${idOf(child, "cut")},"result":{"content":[{"type":"te\n`)
+        assert.deepInclude(yield* failure(cut), { _tag: "InvalidResult" })
+        child.reply(idOf(child, "other"), answer)
+        assert.isTrue(Exit.isSuccess(yield* Fiber.join(other)))
+        assert.strictEqual((yield* connection.diagnostics).noiseCount, 2)
+      })
+    )
+  )
+
   it.effect("reads frames that come in pieces, together, and with carriage returns", () =>
     withChild((connection, child) =>
       Effect.gen(function* () {

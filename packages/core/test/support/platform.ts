@@ -68,6 +68,7 @@ const noHttp = Layer.succeed(HttpDispatcher.HttpDispatcher, {
 })
 
 const noProcesses = Layer.succeed(ProcessOwner.ProcessOwner, {
+  added: () => ({}),
   spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
 })
 
@@ -82,6 +83,7 @@ export const processes = (
   Layer.merge(
     noHttp,
     Layer.succeed(ProcessOwner.ProcessOwner, {
+      added: () => ({}),
       spawn: (command, listener) =>
         Effect.acquireRelease(
           Effect.sync(() => {

@@ -1,24 +1,19 @@
 /** The processes of one server: its group, its descendants, and whatever carries its mark in the environment. */
-import * as ProcessTable from "../ProcessTable.ts"
+import type { Sighting, Snapshot } from "./Survey.ts"
 
 /**
- * The variable that marks a server and everything it starts. It is a list, so that a runtime started by a server of
- * another runtime keeps the marks of both.
+ * Where nothing could be seen, on another system than Linux or for want of files, the group stands for the whole tree.
  */
-export const markName = "SCOPED_MCP_OWNER"
-
 export interface Tree {
-  /** Everything of the tree that is alive, zombies not counted. Members seen once stay members, wherever they went. */
-  readonly alive: () => ReadonlyArray<ProcessTable.ProcessEntry>
+  /** How many of the tree were alive, zombies not counted. Members seen once stay members, wherever they went. */
+  readonly alive: (seen: Snapshot | undefined) => number
   /** Signals the group and each member that has left it; tells how many there were. */
-  readonly signal: (signal: NodeJS.Signals) => number
+  readonly signal: (seen: Snapshot | undefined, signal: NodeJS.Signals) => number
   /** Whether a member has ever been seen outside the group. */
   readonly hasStrays: () => boolean
   /** To be told in the turn in which the leader has been collected: from then on its number may become another's. */
   readonly leaderEnded: () => void
 }
-
-const key = (entry: ProcessTable.ProcessEntry) => `${entry.pid}@${entry.startTime}`
 
 // ESRCH and EPERM both mean that there is nothing of ours left under that number.
 const kill = (pid: number, signal: NodeJS.Signals | 0): boolean => {
@@ -29,73 +24,53 @@ const kill = (pid: number, signal: NodeJS.Signals | 0): boolean => {
   }
 }
 
-/**
- * `mark` is one entry of the list in {@link markName}. `table` gives the system's processes, read no earlier than the time
- * it is given: an older table does not know what was started since.
- */
-export const make = (
-  leader: number,
-  mark: string,
-  table: (since: number) => ReadonlyArray<ProcessTable.ProcessEntry> = ProcessTable.readAll
-): Tree => {
+/** `mark` is one entry of the list that `ProcessMark` describes; `now` reads the processes of this very moment. */
+export const make = (leader: number, mark: string, now: () => Snapshot | undefined): Tree => {
   const members = new Set<string>()
-  const strangers = new Set<string>()
-  const madeAt = performance.now()
   let leading = true
   let strays = false
 
-  const marked = (entry: ProcessTable.ProcessEntry): boolean => {
-    const name = key(entry)
-    if (strangers.has(name)) return false
-    const variables = ProcessTable.environment(entry.pid)
-    const carries = variables.some(
-      (variable) =>
-        variable.startsWith(`${markName}=`) &&
-        variable
-          .slice(markName.length + 1)
-          .split(",")
-          .includes(mark)
-    )
-    // In the middle of `exec` a process has an empty one for a moment, and must be asked again.
-    if (!carries && variables.join("") !== "") strangers.add(name)
-    return carries
-  }
-
   // A group keeps its number for as long as somebody is in it; after that the number may be anyone's.
-  const groupIsOurs = (all: ReadonlyArray<ProcessTable.ProcessEntry>): boolean =>
-    leading || all.some((entry) => entry.group === leader && members.has(key(entry)))
+  const isOurs = (group: ReadonlyArray<Sighting>): boolean => leading || group.some(({ key }) => members.has(key))
 
-  const aliveIn = (all: ReadonlyArray<ProcessTable.ProcessEntry>) => {
-    const ours = groupIsOurs(all)
-    const found = all.filter((entry) => members.has(key(entry)) || (ours && entry.group === leader) || marked(entry))
-    for (const entry of found) for (const kin of ProcessTable.descendants(all, entry.pid)) members.add(key(kin))
-    const alive = all.filter((entry) => !entry.zombie && members.has(key(entry)))
-    strays ||= alive.some((entry) => entry.group !== leader)
+  const aliveIn = (seen: Snapshot): ReadonlyArray<Sighting> => {
+    const alive: Array<Sighting> = []
+    const visited = new Set<string>()
+    const visit = (one: Sighting) => {
+      if (visited.has(one.key)) return
+      visited.add(one.key)
+      members.add(one.key)
+      if (!one.zombie) alive.push(one)
+      for (const child of seen.childrenOf(one.pid)) visit(child)
+    }
+    const group = seen.inGroup(leader)
+    if (isOurs(group)) group.forEach(visit)
+    seen.carrying(mark).forEach(visit)
+    for (const key of members) {
+      const one = seen.get(key)
+      if (one === undefined) members.delete(key)
+      else visit(one)
+    }
+    strays ||= alive.some((one) => one.group !== leader)
     return alive
   }
 
-  if (process.platform !== "linux") {
-    const group = { pid: leader, parent: 0, group: leader, startTime: "", zombie: false, name: "" }
-    return {
-      alive: () => (kill(-leader, 0) ? [group] : []),
-      signal: (signal) => (kill(-leader, signal) ? 1 : 0),
-      hasStrays: () => false,
-      leaderEnded: () => {}
-    }
-  }
+  const groupExists = () => kill(-leader, 0)
 
   return {
-    alive: () => aliveIn(table(madeAt)),
-    signal: (signal) => {
-      const all = table(madeAt)
-      const left = aliveIn(all)
-      if (groupIsOurs(all)) kill(-leader, signal)
-      for (const entry of left) if (entry.group !== leader) kill(entry.pid, signal)
+    alive: (seen) => (seen === undefined ? Number(groupExists()) : aliveIn(seen).length),
+    signal: (seen, signal) => {
+      if (seen === undefined) return Number(kill(-leader, signal))
+      const left = aliveIn(seen)
+      if (isOurs(seen.inGroup(leader))) kill(-leader, signal)
+      for (const one of left) if (one.group !== leader) kill(one.pid, signal)
       return left.length
     },
     hasStrays: () => strays,
     leaderEnded: () => {
-      aliveIn(ProcessTable.readAll())
+      // An empty group has no helper to be remembered, and this is the end of most servers.
+      const seen = groupExists() ? now() : undefined
+      if (seen !== undefined) aliveIn(seen)
       leading = false
     }
   }

@@ -2,7 +2,8 @@
  * The witness of the leak check: a process of its own that reads `/proc` and answers one JSON line per question. It is
  * started once per test process, remembers every process that ever belonged to it, and ends with it.
  *
- * Arguments: the number of the test process (0: nothing but the mark tells what is ours), and its mark.
+ * Arguments: the number of the test process (0: nothing but the mark tells what is ours), its mark, and the variable that
+ * holds marks.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs"
 import { uptime } from "node:os"
@@ -11,6 +12,7 @@ import { createInterface } from "node:readline"
 
 const root = Number(process.argv[2])
 const mark = process.argv[3] ?? ""
+const variable = process.argv[4] ?? ""
 
 /** Between two questions as well, so that what leaves the tree quickly has been seen in it. */
 const lookAround = 20
@@ -53,7 +55,7 @@ const infancy = 1000
 const carriesMark = (pid: number): boolean =>
   (attempt(() => readFileSync(`/proc/${pid}/environ`, "utf8")) ?? "")
     .split("\0")
-    .some((variable) => variable.startsWith("SCOPED_MCP_OWNER=") && variable.includes(mark))
+    .some((text) => text.startsWith(`${variable}=`) && text.includes(mark))
 
 /** The group of the test process as well, which holds much that is not below it. */
 const commonGroup = readStat(process.pid)?.group

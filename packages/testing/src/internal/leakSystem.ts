@@ -5,6 +5,7 @@ import { createInterface } from "node:readline"
 import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { isMainThread } from "node:worker_threads"
+import * as ProcessMark from "@scoped-mcp/node/ProcessMark"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -24,9 +25,6 @@ const Details = Schema.Struct({
 const decodeFacts = Schema.decodeUnknownEffect(Schema.fromJsonString(Facts))
 const decodeDetails = Schema.decodeUnknownEffect(Schema.fromJsonString(Details))
 
-/** The variable by which `@scoped-mcp/node` marks what it starts. It hands our entry on to servers with any environment. */
-const markName = "SCOPED_MCP_OWNER"
-
 interface Witness {
   readonly ask: (question: object) => Promise<string>
 }
@@ -43,8 +41,8 @@ const unreference = (child: ChildProcessByStdio<Writable, Readable, null>) => {
 
 const start = (): Witness => {
   const mark = randomUUID()
-  const outer = process.env[markName]
-  process.env[markName] = outer === undefined || outer === "" ? mark : `${outer},${mark}`
+  // `@scoped-mcp/node` adds its own marks to ours, and hands all of them on to servers with any environment.
+  process.env[ProcessMark.variable] = ProcessMark.add(process.env[ProcessMark.variable], mark)
   const child = spawn(
     process.execPath,
     [
@@ -52,7 +50,8 @@ const start = (): Witness => {
       fileURLToPath(script),
       // The threads of one process share its processes and descriptors; only the mark tells which are this thread's.
       String(isMainThread ? process.pid : 0),
-      mark
+      mark,
+      ProcessMark.variable
     ],
     { stdio: ["pipe", "pipe", "inherit"], env: {} }
   )

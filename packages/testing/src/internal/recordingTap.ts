@@ -63,6 +63,7 @@ const lineReader = (onLine: (line: string) => void) => {
 }
 
 export const processOwner = (owner: ProcessOwner.ProcessOwner["Service"], tap: Tap): typeof owner => ({
+  ...owner,
   spawn: (command, listener) =>
     Effect.suspend(() => {
       const decoder = new TextDecoder()
