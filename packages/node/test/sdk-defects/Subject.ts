@@ -38,6 +38,8 @@ export interface Options {
   readonly maxMessageBytes?: number
   readonly onToolsChanged?: () => void
   readonly auth?: Auth
+  /** Called when the server asks a person. */
+  readonly onQuestion?: () => Promise<never>
   /** What only the SDK has to be told. */
   readonly sdk?: {
     readonly client?: ClientOptions

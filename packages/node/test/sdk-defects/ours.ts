@@ -2,6 +2,7 @@
 import {
   Authorization,
   AuthorizationBrowser,
+  HostHandlers,
   type Limits,
   McpConnection,
   type McpError,
@@ -68,12 +69,16 @@ export const ours: Subject = {
   name: "ours",
   open: Effect.fnUntraced(function* (server, options = {}) {
     const scope = yield* Effect.scope
-    const { onToolsChanged } = options
+    const { onQuestion, onToolsChanged } = options
     const platform = yield* Layer.build(Layer.fresh(McpNode.layer))
+    const host =
+      onQuestion === undefined
+        ? Context.empty()
+        : Context.make(HostHandlers.Elicitation, { form: () => Effect.promise(onQuestion) })
     // Otherwise tokens are kept in a file of the user.
     const memory = Context.make(TokenStore.TokenStore, yield* TokenStore.makeMemory)
     const connection = yield* McpConnection.make("it", configOf(server, options)).pipe(
-      Effect.provideContext(Context.mergeAll(platform, memory, browser)),
+      Effect.provideContext(Context.mergeAll(platform, host, memory, browser)),
       refused
     )
     let ended = false

@@ -1,4 +1,4 @@
-/** P1–P4, P9–P11, P13: requests, their limits and results. */
+/** P1–P4, P8–P13: requests, their limits and results. */
 import { InMemoryResponseCacheStore } from "@modelcontextprotocol/client"
 import { Effect } from "effect"
 import { timed } from "../system.ts"
@@ -51,6 +51,28 @@ const P4: Row = {
     const cancelled = yield* left.outcome
     const kinds = [late, cancelled].map((ended) => (ended._tag === "Failed" ? ended.kind : ended._tag))
     yield* must(kinds[0] !== kinds[1], `both get ${kinds[0]}`)
+  })
+}
+
+const P8: Row = {
+  holds: "P8 a server that asks is not told what went wrong in the handler",
+  sdk: "it is told the password",
+  run: Effect.fnUntraced(function* (subject) {
+    const onQuestion = () => Promise.reject(new Error("no database at db:hunter2@example.com"))
+    const client = yield* subject.open(stdio(), { onQuestion })
+    const told = yield* outcome(client.start("ask", {}, { idle: 2_000 }))
+    yield* must(told._tag === "Answered", "the server hears nothing")
+    yield* must(!JSON.stringify(told).includes("hunter2"), "it is told the password")
+  })
+}
+
+const P8nothing: Row = {
+  holds: "P8 a server that asks is answered whatever becomes of the handler",
+  sdk: "the server hears nothing",
+  run: Effect.fnUntraced(function* (subject) {
+    const client = yield* subject.open(stdio(), { onQuestion: () => Promise.reject(undefined) })
+    const told = yield* outcome(client.start("ask", {}, { idle: 1_000 }))
+    yield* must(told._tag === "Answered", "the server hears nothing")
   })
 }
 
@@ -110,6 +132,21 @@ const P11: Row = {
   })
 }
 
+const P12: Row = {
+  holds: "P12 a server of the new era is met there however slowly it starts",
+  sdk: "it is taken for one of the old era, and cannot be opened",
+  run: Effect.fnUntraced(function* (subject) {
+    const negotiation = { versionNegotiation: { mode: "auto", probe: { timeoutMs: 300 } } } as const
+    const found = "it is taken for one of the old era, and cannot be opened"
+    const client = yield* Effect.mapError(
+      subject.open(stdio("modern", "cold"), { sdk: { client: negotiation } }),
+      () => new Broken({ message: found })
+    )
+    const echo = yield* outcome(client.start("echo", { text: "here" }))
+    yield* must(echo._tag === "Answered" && echo.text === "here", "it answers nothing")
+  })
+}
+
 const P13: Row = {
   holds: "P13 a server that meets the question for its era with 500 is used in the older one",
   sdk: "it cannot be opened",
@@ -122,4 +159,4 @@ const P13: Row = {
   })
 }
 
-rows(P1, P2, P3, P4, P9changed, P9odd, P10, P11, P13)
+rows(P1, P2, P3, P4, P8, P8nothing, P9changed, P9odd, P10, P11, P12, P13)

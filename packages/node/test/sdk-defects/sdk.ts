@@ -85,10 +85,14 @@ const clearUp = Effect.fnUntraced(function* (server: Server, client: Client, tra
 export const sdk: Subject = {
   name: "sdk",
   open: Effect.fnUntraced(function* (server, options = {}) {
-    const { onToolsChanged, sdk } = options
+    const { onQuestion, onToolsChanged, sdk } = options
     const listChanged: ClientOptions =
       onToolsChanged === undefined ? {} : { listChanged: { tools: { onChanged: onToolsChanged } } }
     const client = new Client({ name: "plain", version: "1.0.0" }, { ...listChanged, ...sdk?.client })
+    if (onQuestion !== undefined) {
+      client.registerCapabilities({ elicitation: { form: {} } })
+      client.setRequestHandler("elicitation/create", onQuestion)
+    }
     const auth = options.auth === undefined ? undefined : providerOf(options.auth)
     const transport = transportTo(server, options, auth)
     let ended = false

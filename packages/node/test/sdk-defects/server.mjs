@@ -2,6 +2,8 @@
 //   ignore-end, ignore-term   stays after the end of its input, after TERM
 //   helper                    starts a helper that holds nothing of ours
 //   plain                     offers no tools
+//   modern                    speaks 2026-07-28 only
+//   cold                      begins to read after 700 milliseconds
 import { spawn } from "node:child_process"
 
 const manners = process.argv.slice(2)
@@ -14,6 +16,7 @@ if (has("helper")) startHelper("ignore")
 
 const line = (frame) => `${JSON.stringify({ jsonrpc: "2.0", ...frame })}\n`
 const send = (...frames) => process.stdout.write(frames.map(line).join(""))
+const modern = "2026-07-28"
 const text = (content, more) => ({ content: [{ type: "text", text: content }], ...more })
 const progress = (progressToken, progress) => ({
   method: "notifications/progress",
@@ -21,6 +24,7 @@ const progress = (progressToken, progress) => ({
 })
 
 const cancelled = []
+let asked
 const running = new Map()
 let listings = 0
 
@@ -37,7 +41,7 @@ const tools = () => [
 ]
 
 const call = (id, name, args, token) => {
-  const answer = (result) => send({ id, result })
+  const answer = (result) => send({ id, result: has("modern") ? { resultType: "complete", ...result } : result })
   switch (name) {
     case "echo":
       return answer(text(args.text))
@@ -68,6 +72,11 @@ const call = (id, name, args, token) => {
     case "change":
       send({ method: "notifications/tools/list_changed" })
       return answer(text("changed"))
+    case "ask": {
+      asked = (response) => answer(text(JSON.stringify(response)))
+      const requestedSchema = { type: "object", properties: { name: { type: "string" } } }
+      return send({ id: "ask", method: "elicitation/create", params: { message: "Who?", requestedSchema } })
+    }
     case "changing":
     case "odd":
       return answer(text("a text", { structuredContent: { value: "a text" } }))
@@ -76,10 +85,20 @@ const call = (id, name, args, token) => {
   }
 }
 
-const handle = ({ id, method, params }) => {
+const handle = ({ id, method, params, ...response }) => {
   const result = (value) => send({ id, result: value })
+  if (method === undefined) return asked(response)
   switch (method) {
+    case "server/discover": {
+      const description = { supportedVersions: [modern], capabilities: { tools: {} }, resultType: "complete" }
+      if (has("modern")) return result(description)
+      return send({ id, error: { code: -32601, message: `Method not found: ${method}` } })
+    }
     case "initialize":
+      if (has("modern")) {
+        const data = { supported: [modern], requested: params.protocolVersion }
+        return send({ id, error: { code: -32022, message: "Unsupported protocol version", data } })
+      }
       return result({
         protocolVersion: params.protocolVersion,
         capabilities: has("plain") ? {} : { tools: { listChanged: true } },
@@ -103,6 +122,8 @@ const handle = ({ id, method, params }) => {
         : send({ id, error: { code: -32601, message: `Method not found: ${method}` } })
   }
 }
+
+if (has("cold")) await new Promise((resolve) => setTimeout(resolve, 700))
 
 let rest = ""
 process.stdin.setEncoding("utf8").on("data", (piece) => {
