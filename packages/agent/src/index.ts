@@ -1,0 +1,6 @@
+export * as McpToolkit from "./McpToolkit.ts"
+export * as TokenEstimate from "./TokenEstimate.ts"
+export * as ToolContent from "./ToolContent.ts"
+export * as ToolFailure from "./ToolFailure.ts"
+export * as ToolPolicy from "./ToolPolicy.ts"
+export * as ToolSearch from "./ToolSearch.ts"
