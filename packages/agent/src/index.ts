@@ -1,3 +1,6 @@
+export * as Agent from "./Agent.ts"
+export * as AgentError from "./AgentError.ts"
+export * as AgentEvent from "./AgentEvent.ts"
 export * as McpToolkit from "./McpToolkit.ts"
 export * as TokenEstimate from "./TokenEstimate.ts"
 export * as ToolContent from "./ToolContent.ts"
