@@ -145,6 +145,7 @@ export const make = Effect.fnUntraced(function* (
     emitUnsafe: (event: AgentEvent) => void
   ): Effect.Effect<Turn, AgentError> =>
     Effect.gen(function* () {
+      if (!open) return yield* new AgentClosed()
       const turn = ++turns
       const calls: Array<AuditRecord> = []
       const tools = yield* begin(turn, calls)
