@@ -99,7 +99,7 @@ export type CallOutcome =
   | "Interrupted"
 
 /**
- * What is on record of a call, made or refused.
+ * What is on record of a call, made or refused. A name that no tool has is no call.
  *
  * @since 0.1.0
  */
@@ -179,7 +179,7 @@ export const allows = (policy: ToolPolicy, subject: Subject): boolean =>
   (policy.allow === undefined || policy.allow.some((match) => matches(match, subject))) &&
   !(policy.deny ?? []).some((match) => matches(match, subject))
 
-const secretive = /pass(word|wd|phrase)|secret|token|api[-_]?key|authori[sz]ation|credential|cookie|private[-_]?key/i
+const secretive = /pass(word|wd|phrase)|secret|token(?!s)|api[-_]?key|authori[sz]ation|credential|cookie|private[-_]?key/i
 
 const hidden = "<redacted>"
 

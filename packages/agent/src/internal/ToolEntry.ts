@@ -46,3 +46,13 @@ export const make = (
     keyArgument
   }
 }
+
+/** A tool that the model does not see; enough of it to refuse a call by its name. */
+export const hidden = (name: string, subject: Subject): ToolEntry => ({
+  ...subject,
+  name,
+  title: undefined,
+  description: "",
+  inputSchema: {},
+  keyArgument: undefined
+})

@@ -69,12 +69,12 @@ export const make = Effect.fnUntraced(function* (
   turn: Turn
 ): Effect.fn.Return<McpToolkit, never, McpPool.McpPool> {
   const policy = options.policy ?? {}
-  const { entries, servers, skipped } = yield* Snapshot.take({
+  const { denied, entries, servers, skipped } = yield* Snapshot.take({
     servers: options.servers,
     policy,
     openTimeout: options.openTimeout
   })
-  const byName = new Map(entries.map((entry) => [entry.name, entry]))
+  const byName = new Map([...denied, ...entries].map((entry) => [entry.name, entry]))
   const limits = ToolContent.resolve(options.content ?? {})
   const gate = ToolGate.make({
     policy,
@@ -92,7 +92,7 @@ export const make = Effect.fnUntraced(function* (
     description,
     inputSchema
   }))
-  const lazy = lazyTools.make(entries, limits)
+  const lazy = lazyTools.make(entries, denied, limits)
   const tokens = { direct: TokenEstimate.estimate(direct), lazy: TokenEstimate.estimate(lazy.definitions) }
   const wanted = options.mode ?? "auto"
   const mode = wanted === "auto" ? (tokens.direct > (options.lazyAbove ?? 20_000) ? "lazy" : "direct") : wanted

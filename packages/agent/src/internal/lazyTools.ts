@@ -86,14 +86,20 @@ export const unknown = (name: string, known: ReadonlyArray<Definition>): Told =>
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-export const make = (entries: ReadonlyArray<ToolEntry>, limits: ToolContent.ResolvedLimits) => {
+/** `denied` are tools that can be named and not found. */
+export const make = (
+  entries: ReadonlyArray<ToolEntry>,
+  denied: ReadonlyArray<ToolEntry>,
+  limits: ToolContent.ResolvedLimits
+) => {
   const definitions = definitionsOf(entries)
   const search = ToolSearch.make(entries)
   const byName = new Map(entries.map((entry) => [entry.name, entry]))
+  const callable = new Set([...entries, ...denied].map(({ name }) => name))
 
   const read = (call: Call): Told | Pick<Call, "name" | "arguments"> => {
     // A model that has found a tool may well call it by its name; what it means is clear.
-    if (byName.has(call.name)) return call
+    if (callable.has(call.name)) return call
     if (!definitions.some(({ name }) => name === call.name)) return unknown(call.name, definitions)
     const args = isRecord(call.arguments) ? call.arguments : {}
     const named = args[call.name === searchName ? "query" : "name"]
@@ -111,9 +117,9 @@ export const make = (entries: ReadonlyArray<ToolEntry>, limits: ToolContent.Reso
         ? told("Nothing found. Try other words.", limits)
         : told({ tools: found }, limits)
     }
+    if (call.name === callName && callable.has(named)) return { name: named, arguments: args["arguments"] ?? {} }
     const entry = byName.get(named)
     if (entry === undefined) return unknown(named, entries)
-    if (call.name === callName) return { name: named, arguments: args["arguments"] ?? {} }
     const { annotations, description, inputSchema, name, server } = entry
     return told({ name, server, description, arguments: inputSchema, annotations }, limits)
   }

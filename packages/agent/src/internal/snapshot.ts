@@ -16,8 +16,10 @@ export interface Skipped {
 
 export interface Snapshot {
   readonly entries: ReadonlyArray<ToolEntry.ToolEntry>
+  /** What the policy hides; a model may call it all the same, by name. */
+  readonly denied: ReadonlyArray<ToolEntry.ToolEntry>
   readonly skipped: ReadonlyArray<Skipped>
-  /** Instructions that come with the servers are not in their lists; these are the servers that answered. */
+  /** Those that answered. */
   readonly servers: ReadonlyArray<string>
 }
 
@@ -32,15 +34,15 @@ const byName = (one: { readonly name: string }, other: { readonly name: string }
 
 const fromCatalogs = (catalogs: ReadonlyArray<ServerCatalog>, policy: ToolPolicy.ToolPolicy) => {
   const skipped: Array<Skipped> = []
-  const offered = catalogs.flatMap(({ server, tools }) =>
-    tools
-      .map((tool) => ({ tool, subject: ToolEntry.subjectOf(server, tool) }))
-      .filter(({ subject }) => ToolPolicy.allows(policy, subject))
+  const all = catalogs.flatMap(({ server, tools }) =>
+    tools.map((tool) => ({ tool, subject: ToolEntry.subjectOf(server, tool) }))
   )
+  const offered = all.filter(({ subject }) => ToolPolicy.allows(policy, subject))
+  const denied = all.filter(({ subject }) => !ToolPolicy.allows(policy, subject))
   const names = ToolNames.make(offered.map(({ subject }) => subject))
   for (const group of names.refused) {
-    const all = group.map(({ server, tool }) => `"${tool}" of "${server}"`).join(" and ")
-    for (const ref of group) skipped.push({ ...ref, why: `${all} come to the same name for a model` })
+    const both = group.map(({ server, tool }) => `"${tool}" of "${server}"`).join(" and ")
+    for (const ref of group) skipped.push({ ...ref, why: `${both} come to the same name for a model` })
   }
   const entries = new Map<string, ToolEntry.ToolEntry>()
   for (const { subject, tool } of offered) {
@@ -55,7 +57,11 @@ const fromCatalogs = (catalogs: ReadonlyArray<ServerCatalog>, policy: ToolPolicy
     if ("problem" in entry) skip(entry.problem)
     else entries.set(name, entry)
   }
-  return { entries: [...entries.values()].sort(byName), skipped }
+  return {
+    entries: [...entries.values()].sort(byName),
+    denied: denied.map(({ subject }) => ToolEntry.hidden(ToolNames.encode(subject), subject)),
+    skipped
+  }
 }
 
 export const take = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Snapshot, never, McpPool.McpPool> {
@@ -78,9 +84,10 @@ export const take = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     { concurrency: "unbounded" }
   )
   const catalogs = outcomes.filter((outcome): outcome is ServerCatalog => "tools" in outcome)
-  const { entries, skipped } = fromCatalogs(catalogs, options.policy)
+  const { denied, entries, skipped } = fromCatalogs(catalogs, options.policy)
   return {
     entries,
+    denied,
     skipped: [...outcomes.filter((outcome): outcome is Skipped => !("tools" in outcome)), ...skipped],
     servers: catalogs.map(({ server }) => server)
   }
