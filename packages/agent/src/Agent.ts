@@ -19,7 +19,7 @@
  * @since 0.1.0
  */
 import { Limits, McpPool, type McpConnection } from "@scoped-mcp/core"
-import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -222,7 +222,11 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-const toDefinition = ({ description, inputSchema, name }: Definition): Definition => ({ name, description, inputSchema })
+const toDefinition = ({ description, inputSchema, name }: Definition): Definition => ({
+  name,
+  description,
+  inputSchema
+})
 
 /**
  * An agent as a layer, over the pool and the model of the context.

@@ -149,5 +149,10 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<McpToolkit, never, McpPool.McpPool> {
   const agent = `toolkit-${yield* TurnToolkit.makeId}`
-  return yield* TurnToolkit.make(options, { agent, turn: 1, ledger: ToolGate.emptyLedger(), onRecord: () => Effect.void })
+  return yield* TurnToolkit.make(options, {
+    agent,
+    turn: 1,
+    ledger: ToolGate.emptyLedger(),
+    onRecord: () => Effect.void
+  })
 })

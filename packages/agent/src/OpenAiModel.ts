@@ -68,9 +68,7 @@ const eventData = <E, R>(method: string, text: Stream.Stream<string, E, R>) =>
     return Stream.flatMap(text, (chunk) => {
       const error = parser.feed(chunk)
       if (error !== undefined) {
-        return Stream.fromEffect(
-          Failure.fail(method, new AiError.InvalidOutputError({ description: error.message }))
-        )
+        return Stream.fromEffect(Failure.fail(method, new AiError.InvalidOutputError({ description: error.message })))
       }
       const complete = data
       data = []
@@ -197,9 +195,7 @@ export const make = Effect.fnUntraced(function* (
  *
  * @since 0.1.0
  */
-export const layer = (
-  options: Options
-): Layer.Layer<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
+export const layer = (options: Options): Layer.Layer<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
   Layer.effect(LanguageModel.LanguageModel, make(options))
 
 /**

@@ -62,7 +62,9 @@ export type Step =
   | string
   | {
       readonly text?: string | undefined
-      readonly calls?: ReadonlyArray<{ readonly name: string; readonly arguments?: unknown; readonly id?: string }> | undefined
+      readonly calls?:
+        | ReadonlyArray<{ readonly name: string; readonly arguments?: unknown; readonly id?: string }>
+        | undefined
       /** Default: `tool-calls` with calls, else `stop`. */
       readonly finish?: Response.FinishReason | undefined
       /** Fails instead. */
@@ -89,7 +91,9 @@ const resultsOf = (prompt: Prompt.Prompt): ReadonlyArray<Result> => {
             name: part.name,
             isFailure: part.isFailure,
             text:
-              part.modelOutput === undefined ? JSON.stringify(part.result) : Prompt.toolModelOutputToText(part.modelOutput)
+              part.modelOutput === undefined
+                ? JSON.stringify(part.result)
+                : Prompt.toolModelOutputToText(part.modelOutput)
           }
         ]
       : []
@@ -126,20 +130,23 @@ export const make = (steps: ReadonlyArray<Step | ((request: Request) => Step)>):
           ? Effect.sync(() => ({
               text,
               rest: [
-                ...calls.map(
-                  (call, place): Response.PartEncoded => ({
-                    type: "tool-call",
-                    id: call.id ?? `call_${index + 1}_${place + 1}`,
-                    name: call.name,
-                    params: call.arguments ?? {}
-                  })
-                ),
+                ...calls.map((call, place): Response.PartEncoded => ({
+                  type: "tool-call",
+                  id: call.id ?? `call_${index + 1}_${place + 1}`,
+                  name: call.name,
+                  params: call.arguments ?? {}
+                })),
                 {
                   type: "finish" as const,
                   reason: finish ?? (calls.length > 0 ? "tool-calls" : "stop"),
                   response: undefined,
                   usage: {
-                    inputTokens: { total: estimate(prompt), uncached: undefined, cacheRead: undefined, cacheWrite: undefined },
+                    inputTokens: {
+                      total: estimate(prompt),
+                      uncached: undefined,
+                      cacheRead: undefined,
+                      cacheWrite: undefined
+                    },
                     outputTokens: { total: estimate(text), text: undefined, reasoning: undefined }
                   }
                 }

@@ -39,7 +39,8 @@ export const prompt = (
 ): Effect.Effect<Prompt.Prompt, McpError.McpError, McpPool.McpPool> =>
   Effect.map(
     Effect.flatMap(McpPool.McpPool, (pool) => pool.getPrompt(get)),
-    ({ messages }) => Prompt.fromMessages(messages.map(({ content, role }) => message(role, convert([content], limits))))
+    ({ messages }) =>
+      Prompt.fromMessages(messages.map(({ content, role }) => message(role, convert([content], limits))))
   )
 
 /**

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type { ToolResult } from "@scoped-mcp/core"
-import * as ByteSize from "effect/ByteSize"
 import * as Prompt from "effect/ai/Prompt"
+import * as ByteSize from "effect/ByteSize"
 import * as Schema from "effect/Schema"
 
 /**
@@ -77,8 +77,10 @@ const cutText = (text: string, most: number): { readonly text: string; readonly 
 
 const decodedSize = (base64: string): number => Math.floor((base64.length * 3) / 4)
 
-const described = (fields: Readonly<Record<string, unknown>>, ...keys: ReadonlyArray<string>): string =>
-  keys.flatMap((key) => (fields[key] === undefined ? [] : [`${key}: ${String(fields[key])}`])).join(", ")
+const described = (fields: Readonly<Record<string, string | number | undefined>>): string =>
+  Object.entries(fields)
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]))
+    .join(", ")
 
 type Block = ToolResult.ToolResult["content"][number]
 type Piece = { readonly text: string } | { readonly data: string; readonly mediaType: string; readonly name?: string }
@@ -90,10 +92,12 @@ const toPiece = (block: Block): Piece => {
     case "image":
     case "audio":
       return { data: block.data, mediaType: block.mimeType }
-    case "resource_link":
+    case "resource_link": {
+      const { description, mimeType, name, size, uri } = block
       return {
-        text: `[Link to a resource, not its content. ${described({ ...block }, "name", "uri", "mimeType", "size", "description")}]`
+        text: `[Link to a resource, not its content. ${described({ name, uri, mimeType, size, description })}]`
       }
+    }
     case "resource": {
       const { resource } = block
       return "text" in resource
@@ -140,7 +144,8 @@ export const convert = (
     }
     const size = decodedSize(piece.data)
     const what = `${piece.mediaType}${piece.name === undefined ? "" : ` ${piece.name}`}, ${size} bytes`
-    if (!limits.media.some((prefix) => piece.mediaType.startsWith(prefix))) leave(`${what}: not a kind this model takes`)
+    if (!limits.media.some((prefix) => piece.mediaType.startsWith(prefix)))
+      leave(`${what}: not a kind this model takes`)
     else if (size > limits.maxMedia) leave(`${what}: larger than the limit of ${limits.maxMedia}`)
     else {
       bytes += size

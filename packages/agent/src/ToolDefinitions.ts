@@ -93,7 +93,10 @@ export const vercel = <S>(
   jsonSchema: (schema: Definition["inputSchema"]) => S
 ): Record<string, { readonly description: string; readonly inputSchema: S }> =>
   Object.fromEntries(
-    definitions.map(({ description, inputSchema, name }) => [name, { description, inputSchema: jsonSchema(inputSchema) }])
+    definitions.map(({ description, inputSchema, name }) => [
+      name,
+      { description, inputSchema: jsonSchema(inputSchema) }
+    ])
   )
 
 /** @since 0.1.0 */
@@ -121,7 +124,11 @@ export interface AnthropicCall {
 
 /** @since 0.1.0 */
 export interface GeminiCall {
-  readonly functionCall: { readonly id?: string | undefined; readonly name?: string | undefined; readonly args?: unknown }
+  readonly functionCall: {
+    readonly id?: string | undefined
+    readonly name?: string | undefined
+    readonly args?: unknown
+  }
 }
 
 /** @since 0.1.0 */

@@ -156,7 +156,12 @@ export const readOnly: ToolPolicy = { allow: [{ readOnly: true }] }
 
 const matchesName = (pattern: string | undefined, name: string): boolean =>
   pattern === undefined ||
-  new RegExp(`^${pattern.split("*").map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)).join("[^]*")}$`).test(name)
+  new RegExp(
+    `^${pattern
+      .split("*")
+      .map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`))
+      .join("[^]*")}$`
+  ).test(name)
 
 /**
  * Whether a rule picks a tool.
@@ -179,7 +184,8 @@ export const allows = (policy: ToolPolicy, subject: Subject): boolean =>
   (policy.allow === undefined || policy.allow.some((match) => matches(match, subject))) &&
   !(policy.deny ?? []).some((match) => matches(match, subject))
 
-const secretive = /pass(word|wd|phrase)|secret|token(?!s)|api[-_]?key|authori[sz]ation|credential|cookie|private[-_]?key/i
+const secretive =
+  /pass(word|wd|phrase)|secret|token(?!s)|api[-_]?key|authori[sz]ation|credential|cookie|private[-_]?key/i
 
 const hidden = "<redacted>"
 
@@ -199,7 +205,10 @@ export const redact = (
   }
   const record = (value: object): Record<string, unknown> =>
     Object.fromEntries(
-      Object.entries(value).map(([name, inner]) => [name, names.has(name) || secretive.test(name) ? hidden : walk(inner)])
+      Object.entries(value).map(([name, inner]) => [
+        name,
+        names.has(name) || secretive.test(name) ? hidden : walk(inner)
+      ])
     )
   return record(args)
 }

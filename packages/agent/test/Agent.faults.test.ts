@@ -47,7 +47,12 @@ describe("a turn whose server", () => {
 
   it.effect("crashes in the middle, goes on with what is left, and runs nothing twice that writes", () => {
     const model = ScriptedModel.make([
-      { calls: [{ name: "notes__write", arguments: { text: "one" } }, { name: "other__write", arguments: { text: "two" } }] },
+      {
+        calls: [
+          { name: "notes__write", arguments: { text: "one" } },
+          { name: "other__write", arguments: { text: "two" } }
+        ]
+      },
       (request) => {
         assert.deepStrictEqual(
           request.results.map(({ isFailure }) => isFailure),
@@ -96,7 +101,10 @@ describe("a turn whose server", () => {
       assert.strictEqual(count, 1)
       assert.isTrue(entries.some(({ _tag }) => _tag === "RequestCancelled"))
       const history = yield* service.history
-      assert.deepStrictEqual(history.content.map(({ role }) => role), ["user", "assistant", "tool"])
+      assert.deepStrictEqual(
+        history.content.map(({ role }) => role),
+        ["user", "assistant", "tool"]
+      )
       assert.include(JSON.stringify(history.content.at(-1)), "It may have run")
     }).pipe(Effect.provide(agent(model, { notes: hanging }, { turnTimeout: "30 seconds" })))
   })
@@ -110,7 +118,10 @@ describe("a turn whose server", () => {
       yield* TestPool.adjust("5 seconds")
       const { skipped, text } = yield* Fiber.join(turn)
       assert.strictEqual(text, "without it, then")
-      assert.deepStrictEqual(skipped.map(({ server }) => server), ["dead"])
+      assert.deepStrictEqual(
+        skipped.map(({ server }) => server),
+        ["dead"]
+      )
       const [request] = model.requests()
       assert.deepStrictEqual(request?.tools, ["notes__read", "notes__write"])
       assert.include(JSON.stringify(request?.prompt), "These servers are not available now: dead.")
@@ -119,14 +130,22 @@ describe("a turn whose server", () => {
 
   it.effect("changes its tools in the middle, keeps its snapshot; the next turn has the new ones and says so", () => {
     const changing = FaultyServer.make(notes, [Fault.changingTools(1)])
-    const model = ScriptedModel.make([call("notes__read", { text: "a" }), call("notes__read", { text: "b" }), "done", "again"])
+    const model = ScriptedModel.make([
+      call("notes__read", { text: "a" }),
+      call("notes__read", { text: "b" }),
+      "done",
+      "again"
+    ])
     return Effect.gen(function* () {
       const service = yield* Agent.Agent
       const collect = Effect.forkChild(Stream.runCollect(service.stream("Read.")))
       const first = yield* collect
       yield* TestPool.adjust("10 seconds")
       yield* Fiber.join(first)
-      assert.deepStrictEqual(model.requests().map(({ tools }) => tools.length), [2, 2, 2])
+      assert.deepStrictEqual(
+        model.requests().map(({ tools }) => tools.length),
+        [2, 2, 2]
+      )
       const second = yield* collect
       yield* TestPool.adjust("10 seconds")
       const events: ReadonlyArray<AgentEvent.AgentEvent> = yield* Fiber.join(second)
@@ -157,7 +176,12 @@ describe("a turn whose server", () => {
   it.effect("is slow, ends when the answer is there; other calls of the same answer do not wait for it", () => {
     const slow = FaultyServer.make(notes, [Fault.slowAnswers("20 seconds")])
     const model = ScriptedModel.make([
-      { calls: [{ name: "slow__read", arguments: { text: "a" } }, { name: "notes__read", arguments: { text: "b" } }] },
+      {
+        calls: [
+          { name: "slow__read", arguments: { text: "a" } },
+          { name: "notes__read", arguments: { text: "b" } }
+        ]
+      },
       results
     ])
     return Effect.gen(function* () {
@@ -181,21 +205,24 @@ describe("a turn whose server", () => {
     }).pipe(Effect.provide(agent(model, { notes, slow })))
   })
 
-  it.effect("is in the midst of a call when the turn is interrupted, has it cancelled and leaves the agent usable", () => {
-    const hanging = FaultyServer.make(notes, [Fault.noAnswers()])
-    const model = ScriptedModel.make([call("notes__write", { text: "one" }), "later"])
-    return Effect.gen(function* () {
-      const service = yield* Agent.Agent
-      const turn = yield* Effect.forkChild(service.ask("Write."))
-      const { journal } = yield* TestPool.server("notes")
-      yield* TestPool.adjust("1 second")
-      yield* Fiber.interrupt(turn)
-      yield* TestPool.adjust("1 second")
-      yield* journal.first(({ _tag }) => _tag === "RequestCancelled")
-      assert.strictEqual(yield* service.ask("And?"), "later")
-      assert.include(JSON.stringify(model.requests()[1]?.prompt), "It may have run")
-    }).pipe(Effect.provide(agent(model, { notes: hanging })))
-  })
+  it.effect(
+    "is in the midst of a call when the turn is interrupted, has it cancelled and leaves the agent usable",
+    () => {
+      const hanging = FaultyServer.make(notes, [Fault.noAnswers()])
+      const model = ScriptedModel.make([call("notes__write", { text: "one" }), "later"])
+      return Effect.gen(function* () {
+        const service = yield* Agent.Agent
+        const turn = yield* Effect.forkChild(service.ask("Write."))
+        const { journal } = yield* TestPool.server("notes")
+        yield* TestPool.adjust("1 second")
+        yield* Fiber.interrupt(turn)
+        yield* TestPool.adjust("1 second")
+        yield* journal.first(({ _tag }) => _tag === "RequestCancelled")
+        assert.strictEqual(yield* service.ask("And?"), "later")
+        assert.include(JSON.stringify(model.requests()[1]?.prompt), "It may have run")
+      }).pipe(Effect.provide(agent(model, { notes: hanging })))
+    }
+  )
 
   it.effect("is in the midst of a call when the agent's scope closes, has it cancelled; the agent is closed", () => {
     const hanging = FaultyServer.make(notes, [Fault.noAnswers()])
@@ -224,7 +251,11 @@ describe("a turn whose server", () => {
 
 it.effect("waits for a circuit only as long as a model has patience; else it tells when to come back", () => {
   const down = FaultyServer.make(notes, [Fault.flapping({ calls: 0, down: "10 minutes" })])
-  const model = ScriptedModel.make([call("notes__write", { text: "one" }), call("notes__write", { text: "two" }), results])
+  const model = ScriptedModel.make([
+    call("notes__write", { text: "one" }),
+    call("notes__write", { text: "two" }),
+    results
+  ])
   return Effect.gen(function* () {
     const turn = yield* Effect.forkChild(Agent.ask("Write."))
     yield* TestPool.adjust(Duration.minutes(2))

@@ -50,7 +50,13 @@ describe("Agent", () => {
       const service = yield* Agent.Agent
       const turn = yield* service.turn("How many?")
       assert.deepInclude(turn, { turn: 1, steps: 2, text: "two", skipped: [] })
-      assert.deepInclude(turn.calls[0], { server: "library", tool: "search", outcome: "Answered", attempts: 1, turn: 1 })
+      assert.deepInclude(turn.calls[0], {
+        server: "library",
+        tool: "search",
+        outcome: "Answered",
+        attempts: 1,
+        turn: 1
+      })
       assert.isAbove(turn.usage.inputTokens, 0)
       assert.deepStrictEqual(yield* service.usage, turn.usage)
     }).pipe(Effect.provide(agent(model, servers)))
@@ -63,15 +69,13 @@ describe("Agent", () => {
       yield* Agent.ask("I am Ada.")
       yield* Agent.ask("Who am I?")
       const texts = JSON.stringify(model.requests()[1]?.prompt)
-      for (const text of ["Be brief.", "We met before.", "I am Ada.", "Hello Ada.", "Who am I?"]) assert.include(texts, text)
+      for (const text of ["Be brief.", "We met before.", "I am Ada.", "Hello Ada.", "Who am I?"])
+        assert.include(texts, text)
       const { history } = yield* Agent.Agent
-      assert.deepStrictEqual((yield* history).content.map(({ role }) => role), [
-        "user",
-        "user",
-        "assistant",
-        "user",
-        "assistant"
-      ])
+      assert.deepStrictEqual(
+        (yield* history).content.map(({ role }) => role),
+        ["user", "user", "assistant", "user", "assistant"]
+      )
     }).pipe(Effect.provide(agent(model, servers, { instructions: "Be brief.", history })))
   })
 
@@ -96,7 +100,10 @@ describe("Agent", () => {
   })
 
   it.effect("streams text, calls, progress and steps in their order", () => {
-    const model = ScriptedModel.make([{ text: "One moment.", ...(call("library__slow", { n: 3 }) as object) }, "It is done."])
+    const model = ScriptedModel.make([
+      { text: "One moment.", ...(call("library__slow", { n: 3 }) as object) },
+      "It is done."
+    ])
     return Effect.gen(function* () {
       const collected = yield* Effect.forkChild(Stream.runCollect(Agent.stream("Do it.")))
       yield* TestPool.adjust("5 seconds")
@@ -240,17 +247,27 @@ describe("Agent", () => {
 
   it.effect("keeps tenants apart, side by side: servers, conversations, budgets", () => {
     const tenant = (name: string) => {
-      const model = ScriptedModel.make([call("library__search", { query: name }), ({ results }) => results[0]?.text ?? ""])
+      const model = ScriptedModel.make([
+        call("library__search", { query: name }),
+        ({ results }) => results[0]?.text ?? ""
+      ])
       return Effect.gen(function* () {
         const service = yield* Agent.Agent
         const answer = yield* service.ask(name)
         return { answer, id: service.id, runs: yield* executions, history: JSON.stringify(yield* service.history) }
-      }).pipe(Effect.provide(agent(model, servers, { policy: { budget: { agent: { calls: 1 } } } }, { namespace: name }), { local: true }))
+      }).pipe(
+        Effect.provide(agent(model, servers, { policy: { budget: { agent: { calls: 1 } } } }, { namespace: name }), {
+          local: true
+        })
+      )
     }
     return Effect.gen(function* () {
       const names = ["ada", "bob", "cyd"]
       const outcomes = yield* Effect.forEach(names, tenant, { concurrency: "unbounded" })
-      assert.deepStrictEqual(outcomes.map(({ answer, runs }) => [answer, runs]), names.map((name) => [`two books on ${name}`, 1]))
+      assert.deepStrictEqual(
+        outcomes.map(({ answer, runs }) => [answer, runs]),
+        names.map((name) => [`two books on ${name}`, 1])
+      )
       assert.strictEqual(new Set(outcomes.map(({ id }) => id)).size, 3)
       assert.notInclude(outcomes[0]?.history, "bob")
     })

@@ -11,7 +11,10 @@ const search = ScriptedServer.tool({
   annotations: { readOnlyHint: true },
   handler: ({ query }) => Effect.succeed(`two books on ${query}`)
 })
-const fails = ScriptedServer.tool({ name: "fails", handler: () => Effect.succeed({ isError: true, content: [{ type: "text", text: "no such shelf" }] }) })
+const fails = ScriptedServer.tool({
+  name: "fails",
+  handler: () => Effect.succeed({ isError: true, content: [{ type: "text", text: "no such shelf" }] })
+})
 const library = ScriptedServer.make({ name: "library", tools: [search, fails] })
 
 /** A tool with a schema as it stands, mended by nobody. */
@@ -26,7 +29,8 @@ const many = (count: number) =>
     tools: Array.from({ length: count }, (_, index) =>
       ScriptedServer.tool({
         name: `tool_${index}`,
-        description: index === 7 ? "Converts money between currencies." : `Does the thing number ${index}, and does it well.`,
+        description:
+          index === 7 ? "Converts money between currencies." : `Does the thing number ${index}, and does it well.`,
         arguments: Schema.Struct({ amount: Schema.Finite, note: Schema.String }),
         handler: ({ amount }) => Effect.succeed(`${index}: ${amount}`)
       })
@@ -99,7 +103,10 @@ describe("McpToolkit", () => {
           ["odd__list", { type: "object", properties: { all: { type: "array", items: {} } } }]
         ]
       )
-      assert.deepStrictEqual(skipped.map(({ tool }) => tool).sort(), ["deep", "either", "large", "remote"])
+      assert.deepStrictEqual(
+        skipped.map(({ tool = "" }) => tool).sort((one, other) => (one < other ? -1 : 1)),
+        ["deep", "either", "large", "remote"]
+      )
       for (const { why } of skipped) assert.match(why, /schema/)
     }).pipe(Effect.provide(TestPool.layer({ servers: { odd } })))
   })
@@ -171,7 +178,9 @@ describe("lazy mode", () => {
       const { call } = yield* McpToolkit.make({ mode: "lazy" })
       const text = (name: string, args: unknown) =>
         Effect.map(call({ name, arguments: args }), ({ content, failure }) =>
-          failure === undefined ? content.map((part) => (part.type === "text" ? part.text : "")).join() : failure.message
+          failure === undefined
+            ? content.map((part) => (part.type === "text" ? part.text : "")).join()
+            : failure.message
         )
       assert.include(yield* text("search_tools", { query: "convert currency" }), '[{"name":"many__tool_7"')
       assert.include(yield* text("search_tools", { query: "zebra" }), "Nothing found")

@@ -12,7 +12,10 @@ const connect = (server: { readonly baseUrl: string }, options: Partial<OpenAiMo
 const apiKey = Redacted.make("sk-very-secret")
 
 /** What the model says of a prompt, over a server that replies so. */
-const generate = (reply: (asked: ChatServer.Asked, count: number) => ChatServer.Reply, options?: Partial<OpenAiModel.Options>) =>
+const generate = (
+  reply: (asked: ChatServer.Asked, count: number) => ChatServer.Reply,
+  options?: Partial<OpenAiModel.Options>
+) =>
   Effect.gen(function* () {
     const server = yield* ChatServer.make(reply)
     const outcome = yield* Effect.result(
@@ -22,10 +25,13 @@ const generate = (reply: (asked: ChatServer.Asked, count: number) => ChatServer.
   })
 
 const failure = (reply: ChatServer.Reply, options?: Partial<OpenAiModel.Options>) =>
-  Effect.map(generate(() => reply, options), ({ outcome }) => {
-    assert.strictEqual(outcome._tag, "Failure")
-    return outcome._tag === "Failure" ? outcome.failure : assert.fail("it succeeded")
-  })
+  Effect.map(
+    generate(() => reply, options),
+    ({ outcome }) => {
+      assert.strictEqual(outcome._tag, "Failure")
+      return outcome._tag === "Failure" ? outcome.failure : assert.fail("it succeeded")
+    }
+  )
 
 const streamed = (reply: ChatServer.Reply) =>
   Effect.gen(function* () {
@@ -54,7 +60,9 @@ describe("a request", () => {
           content: [Prompt.textPart({ text: "Look." }), Prompt.filePart({ mediaType: "image/png", data: "aGk=" })]
         }),
         Prompt.assistantMessage({
-          content: [Prompt.toolCallPart({ id: "c1", name: "weather", params: { city: "Bern" }, providerExecuted: false })]
+          content: [
+            Prompt.toolCallPart({ id: "c1", name: "weather", params: { city: "Bern" }, providerExecuted: false })
+          ]
         }),
         Prompt.toolMessage({
           content: [
@@ -64,14 +72,19 @@ describe("a request", () => {
               isFailure: false,
               result: "x",
               providerExecuted: false,
-              modelOutput: [Prompt.textPart({ text: "sunny" }), Prompt.filePart({ mediaType: "image/png", data: "aGk=" })]
+              modelOutput: [
+                Prompt.textPart({ text: "sunny" }),
+                Prompt.filePart({ mediaType: "image/png", data: "aGk=" })
+              ]
             })
           ]
         })
       ])
-      const response = yield* LanguageModel.generateText({ prompt, toolkit: tools, disableToolCallResolution: true }).pipe(
-        Effect.provide(connect(server, { apiKey, settings: { temperature: 0 }, headers: { "x-org": "us" } }))
-      )
+      const response = yield* LanguageModel.generateText({
+        prompt,
+        toolkit: tools,
+        disableToolCallResolution: true
+      }).pipe(Effect.provide(connect(server, { apiKey, settings: { temperature: 0 }, headers: { "x-org": "us" } })))
       assert.strictEqual(response.text, "Hi.")
       assert.deepInclude(response.usage.inputTokens, { total: 12, cacheRead: 4, uncached: 8 })
       const [asked] = server.asked
@@ -162,11 +175,20 @@ describe("an answer", () => {
   it.live("names a call that its server has left without an id", () =>
     Effect.gen(function* () {
       const server = yield* ChatServer.make(() =>
-        ChatServer.message({ tool_calls: [1, 2].map((index) => call({ index, function: { name: "weather", arguments: '{"city":"Bern"}' } })) }, "tool_calls")
+        ChatServer.message(
+          {
+            tool_calls: [1, 2].map((index) =>
+              call({ index, function: { name: "weather", arguments: '{"city":"Bern"}' } })
+            )
+          },
+          "tool_calls"
+        )
       )
-      const { toolCalls } = yield* LanguageModel.generateText({ prompt: "Go.", toolkit: tools, disableToolCallResolution: true }).pipe(
-        Effect.provide(connect(server))
-      )
+      const { toolCalls } = yield* LanguageModel.generateText({
+        prompt: "Go.",
+        toolkit: tools,
+        disableToolCallResolution: true
+      }).pipe(Effect.provide(connect(server)))
       assert.strictEqual(new Set(toolCalls.map(({ id }) => id)).size, 2)
       for (const { id } of toolCalls) assert.notStrictEqual(id, "")
     })
@@ -215,8 +237,10 @@ describe("a stream", () => {
 
   it.live("that carries an error, or what is no JSON, fails", () =>
     Effect.gen(function* () {
-      const failed = yield* streamed({ events: [ChatServer.delta({ content: "One " }), { error: { message: "out of memory" } }] })
-      assert.include(String(failed._tag === "Failure" ? failed.failure.message : ""), "out of memory")
+      const failed = yield* streamed({
+        events: [ChatServer.delta({ content: "One " }), { error: { message: "out of memory" } }]
+      })
+      assert.include(failed._tag === "Failure" ? failed.failure.message : "", "out of memory")
       const broken = yield* streamed({ events: ["{broken"] })
       assert.strictEqual(broken._tag === "Failure" ? broken.failure.reason._tag : "", "InvalidOutputError")
     })
@@ -224,7 +248,10 @@ describe("a stream", () => {
 
   it.live("is left with its connection when the reader leaves", () =>
     Effect.gen(function* () {
-      const server = yield* ChatServer.make(() => ({ events: [ChatServer.delta({ content: "One " })], ending: "silence" }))
+      const server = yield* ChatServer.make(() => ({
+        events: [ChatServer.delta({ content: "One " })],
+        ending: "silence"
+      }))
       const gone = yield* Effect.forkChild(server.clientGone)
       yield* LanguageModel.streamText({ prompt: "Hello." }).pipe(
         Stream.takeUntil(({ type }) => type === "text-delta"),
@@ -297,14 +324,17 @@ it.live("carries an agent: a rate limit, a call, a streamed answer", () =>
     const search = ScriptedServer.tool({ name: "search", handler: () => Effect.succeed("two books") })
     const library = ScriptedServer.make({ name: "library", tools: [search] })
     const server = yield* ChatServer.make(({ body }, count) => {
-      if (count === 1) return { status: 429, headers: { "retry-after-ms": "20" }, json: { error: { message: "slow down" } } }
+      if (count === 1)
+        return { status: 429, headers: { "retry-after-ms": "20" }, json: { error: { message: "slow down" } } }
       const messages = body["messages"] as ReadonlyArray<{ readonly role: string; readonly content: string }>
       const last = messages.at(-1)
       return last?.role === "tool"
         ? { events: [ChatServer.delta({ content: `There are ${last.content}.` }), ChatServer.delta({}, "stop")] }
         : {
             events: [
-              ChatServer.delta({ tool_calls: [{ index: 0, id: "a", function: { name: "library__search", arguments: "{}" } }] }),
+              ChatServer.delta({
+                tool_calls: [{ index: 0, id: "a", function: { name: "library__search", arguments: "{}" } }]
+              }),
               ChatServer.delta({}, "tool_calls")
             ]
           }

@@ -32,7 +32,11 @@ const model = ScriptedModel.make(["ok"])
 
 it.effect("puts prompts and resources of servers before what an agent is asked", () =>
   Effect.gen(function* () {
-    const review = yield* ServerContext.prompt({ server: "library", prompt: "review", arguments: { title: "Moby-Dick" } })
+    const review = yield* ServerContext.prompt({
+      server: "library",
+      prompt: "review",
+      arguments: { title: "Moby-Dick" }
+    })
     const text = yield* ServerContext.resource({ server: "library", uri: "book:1" })
     const image = yield* ServerContext.resource({ server: "library", uri: "book:2" })
     assert.deepStrictEqual(

@@ -6,7 +6,8 @@ type Content = Parameters<typeof ToolContent.convert>[0]["content"]
 
 const limits = ToolContent.resolve({ maxText: "20 B", maxMedia: "6 B", maxBlocks: 4 })
 const roomy = ToolContent.resolve({})
-const texts = ({ content }: ToolContent.Converted) => content.map((part) => (part.type === "text" ? part.text : part.mediaType))
+const texts = ({ content }: ToolContent.Converted) =>
+  content.map((part) => (part.type === "text" ? part.text : part.mediaType))
 const convert = (content: Content, structuredContent?: Record<string, unknown>, within = roomy) =>
   ToolContent.convert({ content, structuredContent }, within)
 
@@ -37,7 +38,14 @@ describe("ToolContent", () => {
   })
 
   it("cuts text at its limit over all blocks, and says so", () => {
-    const converted = convert([{ type: "text", text: "x".repeat(15) }, { type: "text", text: "y".repeat(15) }], undefined, limits)
+    const converted = convert(
+      [
+        { type: "text", text: "x".repeat(15) },
+        { type: "text", text: "y".repeat(15) }
+      ],
+      undefined,
+      limits
+    )
     assert.deepStrictEqual(texts(converted), [
       "x".repeat(15),
       "y".repeat(5),
@@ -77,7 +85,9 @@ describe("ToolContent", () => {
       for (const part of parts) {
         if (part.type !== "text" || part.text.startsWith("[")) continue
         assert.isTrue(given.includes(part.text))
-        assert.isFalse(/[\uD800-\uDBFF]$/.test(part.text) && !given.includes(`${part.text}\u0000`) && !given.endsWith(part.text))
+        assert.isFalse(
+          /[\uD800-\uDBFF]$/.test(part.text) && !given.includes(`${part.text}\u0000`) && !given.endsWith(part.text)
+        )
       }
     }
   )

@@ -53,36 +53,51 @@ describe("ToolDefinitions", () => {
       const toolkit = yield* McpToolkit.make()
       const text = "a whale\n[image/png omitted]"
       assert.deepStrictEqual(
-        yield* ToolDefinitions.dispatch(toolkit, { type: "function_call", call_id: "c", name, arguments: JSON.stringify(args) }),
+        yield* ToolDefinitions.dispatch(toolkit, {
+          type: "function_call",
+          call_id: "c",
+          name,
+          arguments: JSON.stringify(args)
+        }),
         { type: "function_call_output", call_id: "c", output: text }
       )
       assert.deepStrictEqual(
-        yield* ToolDefinitions.dispatch(toolkit, { id: "c", type: "function", function: { name, arguments: JSON.stringify(args) } }),
+        yield* ToolDefinitions.dispatch(toolkit, {
+          id: "c",
+          type: "function",
+          function: { name, arguments: JSON.stringify(args) }
+        }),
         { role: "tool", tool_call_id: "c", content: text }
       )
-      assert.deepStrictEqual(yield* ToolDefinitions.dispatch(toolkit, { type: "tool_use", id: "c", name, input: args }), {
-        type: "tool_result",
-        tool_use_id: "c",
-        content: [
-          { type: "text", text: "a whale" },
-          { type: "image", source: { type: "base64", media_type: "image/png", data: "aGk=" } }
-        ]
-      })
+      assert.deepStrictEqual(
+        yield* ToolDefinitions.dispatch(toolkit, { type: "tool_use", id: "c", name, input: args }),
+        {
+          type: "tool_result",
+          tool_use_id: "c",
+          content: [
+            { type: "text", text: "a whale" },
+            { type: "image", source: { type: "base64", media_type: "image/png", data: "aGk=" } }
+          ]
+        }
+      )
       assert.deepStrictEqual(yield* ToolDefinitions.dispatch(toolkit, { functionCall: { name, args } }), {
         functionResponse: { name, response: { output: text } }
       })
-      assert.deepStrictEqual(yield* ToolDefinitions.dispatch(toolkit, { toolCallId: "c", toolName: name, input: args }), {
-        type: "tool-result",
-        toolCallId: "c",
-        toolName: name,
-        output: {
-          type: "content",
-          value: [
-            { type: "text", text: "a whale" },
-            { type: "media", data: "aGk=", mediaType: "image/png" }
-          ]
+      assert.deepStrictEqual(
+        yield* ToolDefinitions.dispatch(toolkit, { toolCallId: "c", toolName: name, input: args }),
+        {
+          type: "tool-result",
+          toolCallId: "c",
+          toolName: name,
+          output: {
+            type: "content",
+            value: [
+              { type: "text", text: "a whale" },
+              { type: "media", data: "aGk=", mediaType: "image/png" }
+            ]
+          }
         }
-      })
+      )
     }).pipe(Effect.provide(layer))
   )
 
@@ -94,12 +109,25 @@ describe("ToolDefinitions", () => {
       assert.isTrue(anthropic.is_error)
       assert.include(JSON.stringify(anthropic.content), "nothing to draw")
       const gemini = yield* ToolDefinitions.dispatch(toolkit, { functionCall: { id: "g", name, args: input } })
-      assert.deepNestedInclude(gemini, { "functionResponse.id": "g", "functionResponse.response.error.error": "ToolError" })
+      assert.deepNestedInclude(gemini, {
+        "functionResponse.id": "g",
+        "functionResponse.response.error.error": "ToolError"
+      })
       const vercel = yield* ToolDefinitions.dispatch(toolkit, { toolCallId: "c", toolName: name, input })
       assert.strictEqual(vercel.output.type, "error-text")
-      const broken = yield* ToolDefinitions.dispatch(toolkit, { type: "function_call", call_id: "c", name, arguments: "{broken" })
+      const broken = yield* ToolDefinitions.dispatch(toolkit, {
+        type: "function_call",
+        call_id: "c",
+        name,
+        arguments: "{broken"
+      })
       assert.include(broken.output, "InvalidArguments")
-      const unknown = yield* ToolDefinitions.dispatch(toolkit, { type: "function_call", call_id: "c", name: "x", arguments: "" })
+      const unknown = yield* ToolDefinitions.dispatch(toolkit, {
+        type: "function_call",
+        call_id: "c",
+        name: "x",
+        arguments: ""
+      })
       assert.include(unknown.output, "UnknownTool")
     }).pipe(Effect.provide(layer))
   )

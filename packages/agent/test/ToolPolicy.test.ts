@@ -28,7 +28,11 @@ const results = ({ results }: ScriptedModel.Request) => results.map(({ text }) =
 const removal = call("shop__remove_all", { what: "it", password: "hunter2" })
 
 /** Records every call, and runs what a model does under a policy. */
-const recording = (steps: Parameters<typeof ScriptedModel.make>[0], policy: ToolPolicy.ToolPolicy, options: Agent.Options = {}) => {
+const recording = (
+  steps: Parameters<typeof ScriptedModel.make>[0],
+  policy: ToolPolicy.ToolPolicy,
+  options: Agent.Options = {}
+) => {
   const records: Array<ToolPolicy.AuditRecord> = []
   const model = ScriptedModel.make(steps)
   const audit = (record: ToolPolicy.AuditRecord) => Effect.sync(() => void records.push(record))
@@ -49,7 +53,8 @@ describe("rules", () => {
       [{ tool: "delete_*", readOnly: false }, false],
       [{ readOnly: true, openWorld: true }, true]
     ]
-    for (const [match, expected] of cases) assert.strictEqual(ToolPolicy.matches(match, subject), expected, JSON.stringify(match))
+    for (const [match, expected] of cases)
+      assert.strictEqual(ToolPolicy.matches(match, subject), expected, JSON.stringify(match))
   })
 
   it.effect("hide what is denied or not allowed, and refuse it all the same when it is called", () => {
@@ -58,7 +63,10 @@ describe("rules", () => {
       assert.include(yield* Agent.ask("Go."), '"error":"Denied"')
       assert.deepStrictEqual(model.requests()[0]?.tools, ["shop__look", "shop__wait"])
       assert.strictEqual(yield* executions, 0)
-      assert.deepStrictEqual(records.map(({ attempts, outcome }) => [attempts, outcome]), [[0, "Denied"]])
+      assert.deepStrictEqual(
+        records.map(({ attempts, outcome }) => [attempts, outcome]),
+        [[0, "Denied"]]
+      )
     }).pipe(Effect.provide(layer))
   })
 
@@ -110,7 +118,10 @@ describe("approval", () => {
         yield* TestPool.adjust("2 minutes")
         assert.include(yield* Fiber.join(turn), why)
         assert.strictEqual(yield* executions, 0)
-        assert.deepStrictEqual(records.map(({ attempts, outcome }) => [attempts, outcome]), [[0, "NotApproved"]])
+        assert.deepStrictEqual(
+          records.map(({ attempts, outcome }) => [attempts, outcome]),
+          [[0, "NotApproved"]]
+        )
       }).pipe(Effect.provide(layer, { local: true }))
     })
   })
@@ -119,8 +130,11 @@ describe("approval", () => {
 describe("budgets", () => {
   it.effect("of calls hold for the turn and for the agent, also among calls at the same time", () => {
     const three = { calls: [1, 2, 3].map(() => ({ name: "shop__look" })) }
-    const outcomes = ({ results }: ScriptedModel.Request) => results.map(({ isFailure }) => (isFailure ? "no" : "yes")).join()
-    const { layer } = recording([three, outcomes, three, outcomes], { budget: { turn: { calls: 2 }, agent: { calls: 3 } } })
+    const outcomes = ({ results }: ScriptedModel.Request) =>
+      results.map(({ isFailure }) => (isFailure ? "no" : "yes")).join()
+    const { layer } = recording([three, outcomes, three, outcomes], {
+      budget: { turn: { calls: 2 }, agent: { calls: 3 } }
+    })
     return Effect.gen(function* () {
       assert.strictEqual(yield* Agent.ask("One."), "yes,yes,no")
       assert.strictEqual(yield* Agent.ask("Two."), "yes,no,no")
@@ -154,11 +168,14 @@ describe("budgets", () => {
     })
     return Effect.gen(function* () {
       assert.include(yield* Agent.ask("Look."), "No more bytes of answers")
-      assert.deepStrictEqual(records.map(({ bytes, outcome }) => [outcome, bytes]), [
-        ["Answered", 100],
-        ["Answered", 50],
-        ["BudgetSpent", 0]
-      ])
+      assert.deepStrictEqual(
+        records.map(({ bytes, outcome }) => [outcome, bytes]),
+        [
+          ["Answered", 100],
+          ["Answered", 50],
+          ["BudgetSpent", 0]
+        ]
+      )
     }).pipe(Effect.provide(layer))
   })
 })
@@ -173,7 +190,11 @@ describe("the record", () => {
   })
 
   it("hides at any depth, in lists as well", () => {
-    const args = { list: [{ apiKey: "k", iban: "DE", name: "n" }], headers: { Authorization: "Bearer x" }, "max-tokens": 1 }
+    const args = {
+      list: [{ apiKey: "k", iban: "DE", name: "n" }],
+      headers: { Authorization: "Bearer x" },
+      "max-tokens": 1
+    }
     assert.deepStrictEqual(ToolPolicy.redact({ redact: ["iban"] }, args), {
       list: [{ apiKey: "<redacted>", iban: "<redacted>", name: "n" }],
       headers: { Authorization: "<redacted>" },
@@ -187,7 +208,10 @@ describe("the record", () => {
       const turn = yield* Effect.forkChild(Agent.ask("Wait."))
       yield* TestPool.adjust("1 second")
       yield* Fiber.interrupt(turn)
-      assert.deepStrictEqual(records.map(({ attempts, outcome }) => [attempts, outcome]), [[1, "Interrupted"]])
+      assert.deepStrictEqual(
+        records.map(({ attempts, outcome }) => [attempts, outcome]),
+        [[1, "Interrupted"]]
+      )
     }).pipe(Effect.provide(layer))
   })
 

@@ -35,10 +35,14 @@ describe("ToolSearch", () => {
     assert.deepStrictEqual(ToolSearch.make([])("file", 3), [])
   })
 
-  it.prop("does not depend on the order of the tools, and keeps to the limit", [Schema.String, Schema.Int], ([query, seed]) => {
-    const rotated = [...tools.slice(Math.abs(seed) % 5), ...tools.slice(0, Math.abs(seed) % 5)]
-    const found = ToolSearch.make(rotated)(`${query} list file`, 2).map(({ tool }) => tool.tool)
-    assert.deepStrictEqual(found, find(`${query} list file`, 2))
-    assert.isAtMost(found.length, 2)
-  })
+  it.prop(
+    "does not depend on the order of the tools, and keeps to the limit",
+    [Schema.String, Schema.Int],
+    ([query, seed]) => {
+      const rotated = [...tools.slice(Math.abs(seed) % 5), ...tools.slice(0, Math.abs(seed) % 5)]
+      const found = ToolSearch.make(rotated)(`${query} list file`, 2).map(({ tool }) => tool.tool)
+      assert.deepStrictEqual(found, find(`${query} list file`, 2))
+      assert.isAtMost(found.length, 2)
+    }
+  )
 })

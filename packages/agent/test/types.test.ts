@@ -1,13 +1,14 @@
 import { assert, it } from "@effect/vitest"
-import { Agent, type AgentError, McpToolkit, ScriptedModel, ServerContext, ToolDefinitions } from "@scoped-mcp/agent"
-import { McpPool } from "@scoped-mcp/core"
+import type { ServerContext, ToolDefinitions } from "@scoped-mcp/agent"
+import { Agent, type AgentError, McpToolkit, ScriptedModel } from "@scoped-mcp/agent"
+import type { McpPool } from "@scoped-mcp/core"
 import { TestPool } from "@scoped-mcp/testing"
 import { Effect, type Layer, type Scope } from "effect"
 import { LanguageModel } from "effect/ai"
 
 /** Does not compile unless both are the same. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-const same = <A, B>(..._: Same<A, B> extends true ? [] : [never]) => {}
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
+const same = <A, B>(...proof: Same<A, B> extends true ? [] : [never]) => proof
 
 type Needs<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 type LayerNeeds<T> = T extends Layer.Layer<infer _A, infer _E, infer R> ? R : never

@@ -43,7 +43,7 @@ const escape = (character: string): string => `-Z${character.codePointAt(0)!.toS
  * a model does not take is `-Z`, its code point and `-`, and so is a hyphen that would read as the start of that.
  */
 const encodePart = (part: string): string => {
-  const characters = [...part]
+  const characters = Array.from(part)
   return characters
     .map((character, index) => {
       if (/[a-zA-Z0-9]/.test(character)) return character
@@ -78,7 +78,8 @@ const hash = (text: string): string => {
     }
     high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909)
     low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909)
-    digits += ((high >>> 0) % 2 ** 30).toString(32).padStart(6, "0") + ((low >>> 0) % 2 ** 30).toString(32).padStart(6, "0")
+    digits +=
+      ((high >>> 0) % 2 ** 30).toString(32).padStart(6, "0") + ((low >>> 0) % 2 ** 30).toString(32).padStart(6, "0")
   }
   return digits.slice(0, hashLength)
 }

@@ -6,7 +6,10 @@ import { Schema } from "effect"
 const awkward = Schema.String.check(Schema.isPattern(/^[-_Zz0-9af é😀.]{0,12}$/u))
 const anything = Schema.Union([Schema.String, awkward])
 const Ref = Schema.Struct({ server: anything, tool: anything })
-const Long = Schema.Struct({ server: Schema.String.check(Schema.isMinLength(40)), tool: Schema.String.check(Schema.isMinLength(30)) })
+const Long = Schema.Struct({
+  server: Schema.String.check(Schema.isMinLength(40)),
+  tool: Schema.String.check(Schema.isMinLength(30))
+})
 
 const valid = /^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/
 
@@ -56,7 +59,7 @@ describe("ToolNames", () => {
 
   it.prop("depends on no order and no company", [Schema.Array(Ref)], ([refs]) => {
     const forwards = ToolNames.make(refs)
-    const backwards = ToolNames.make([...refs].reverse())
+    const backwards = ToolNames.make(refs.toReversed())
     for (const ref of refs) {
       const name = forwards.toName(ref)
       assert.strictEqual(name, ToolNames.encode(ref))

@@ -1,6 +1,6 @@
+import type { Annotations, Subject } from "../ToolPolicy.ts"
 /** One tool of a snapshot: as its server has it, and as a model sees it. */
 import type { ServerCatalog } from "./snapshot.ts"
-import type { Annotations, Subject } from "../ToolPolicy.ts"
 import * as toolSchema from "./toolSchema.ts"
 
 export interface ToolEntry extends Subject {

@@ -30,7 +30,7 @@ export interface Options {
   readonly onRecord: (record: ToolPolicy.AuditRecord) => Effect.Effect<void>
 }
 
-export interface Call {
+interface Call {
   readonly entry: ToolEntry
   readonly arguments: unknown
   readonly callId: string
@@ -38,7 +38,7 @@ export interface Call {
   readonly onProgress?: ((progress: CallEngine.Progress) => void) | undefined
 }
 
-export interface Outcome {
+interface Outcome {
   readonly outcome: ToolPolicy.CallOutcome
   readonly content: ToolContent.Content
   /** Present unless the tool answered. */
@@ -78,9 +78,8 @@ interface Left {
 const leftOf = (budget: ToolPolicy.Budget | undefined, used: Ledger): Left => ({
   calls: (budget?.calls ?? Number.POSITIVE_INFINITY) - used.calls,
   millis:
-    (budget?.time === undefined
-      ? Number.POSITIVE_INFINITY
-      : Duration.toMillis(Duration.fromInputUnsafe(budget.time))) - used.millis,
+    (budget?.time === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(Duration.fromInputUnsafe(budget.time))) -
+    used.millis,
   bytes:
     (budget?.bytes === undefined
       ? Number.POSITIVE_INFINITY
@@ -170,16 +169,21 @@ export const make = (options: Options): ToolGate => {
       const began = yield* Clock.currentTimeMillis
       const took = Effect.map(Clock.currentTimeMillis, (now) => use("millis", now - began))
       const { entry, idempotencyKey, onProgress } = call
-      const sent = Effect.match(
-        Sending.send({ entry, arguments: args, idempotencyKey, onAttempt, onProgress }),
-        { onFailure: fromError, onSuccess: fromResult }
-      )
+      const sent = Effect.match(Sending.send({ entry, arguments: args, idempotencyKey, onAttempt, onProgress }), {
+        onFailure: fromError,
+        onSuccess: fromResult
+      })
       const limited = Number.isFinite(millis)
         ? Effect.timeoutOrElse(sent, {
             duration: Duration.millis(millis),
             orElse: () =>
               Effect.succeed(
-                refusal("BudgetSpent", "The time for tools ran out while this one ran; it was cancelled.", "never", true)
+                refusal(
+                  "BudgetSpent",
+                  "The time for tools ran out while this one ran; it was cancelled.",
+                  "never",
+                  true
+                )
               )
           })
         : sent

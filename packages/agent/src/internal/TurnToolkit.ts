@@ -2,7 +2,6 @@
 import { McpPool } from "@scoped-mcp/core"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Call, Definition, McpToolkit, Options, PoolTool } from "../McpToolkit.ts"
@@ -58,9 +57,7 @@ const toToolkit = (
         )
     ])
   )
-  return Effect.flatMap(toolkit.toHandlers(handlers), (context) =>
-    Effect.provideContext(toolkit, context as Context.Context<Tool.HandlersFor<Record<string, PoolTool>>>)
-  )
+  return Effect.flatMap(toolkit.toHandlers(handlers), (context) => Effect.provideContext(toolkit, context))
 }
 
 /** The toolkit of one turn of an agent. */

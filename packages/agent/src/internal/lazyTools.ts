@@ -104,7 +104,10 @@ export const make = (
     const args = isRecord(call.arguments) ? call.arguments : {}
     const named = args[call.name === searchName ? "query" : "name"]
     if (typeof named !== "string") {
-      return failed("InvalidArguments", `${call.name} needs ${call.name === searchName ? '"query"' : '"name"'}, a text.`)
+      return failed(
+        "InvalidArguments",
+        `${call.name} needs ${call.name === searchName ? '"query"' : '"name"'}, a text.`
+      )
     }
     if (call.name === searchName) {
       const { limit } = args
@@ -113,9 +116,7 @@ export const make = (
         name,
         description: description.split("\n", 1)[0]?.slice(0, 200)
       }))
-      return found.length === 0
-        ? told("Nothing found. Try other words.", limits)
-        : told({ tools: found }, limits)
+      return found.length === 0 ? told("Nothing found. Try other words.", limits) : told({ tools: found }, limits)
     }
     if (call.name === callName && callable.has(named)) return { name: named, arguments: args["arguments"] ?? {} }
     const entry = byName.get(named)

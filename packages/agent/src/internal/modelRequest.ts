@@ -2,13 +2,13 @@
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Prompt from "effect/ai/Prompt"
-import * as Response from "effect/ai/Response"
+import type * as Response from "effect/ai/Response"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import type { AgentEvent, Usage } from "../AgentEvent.ts"
 import { ModelFailed } from "../AgentError.ts"
+import type { AgentEvent, Usage } from "../AgentEvent.ts"
 import type { McpToolkit } from "../McpToolkit.ts"
 
 export type Emit = (event: AgentEvent) => Effect.Effect<void>
@@ -93,7 +93,7 @@ const toAnswer = (parts: ReadonlyArray<Response.AnyPart>): Answer => {
     parts,
     text: textOf(parts),
     calls: parts.flatMap((part) =>
-      part.type === "tool-call" && part.providerExecuted !== true
+      part.type === "tool-call" && !part.providerExecuted
         ? [{ id: part.id, name: part.name, arguments: part.params }]
         : []
     ),

@@ -59,7 +59,8 @@ export const make = (newId: (index: number) => string) => {
   const slot = (call: Protocol.ToolCall): Partial => {
     const id = call.id ?? ""
     // The place tells the calls apart; servers that give none start a new call with each new id.
-    const known = typeof call.index === "number" ? calls[call.index] : calls.find((other) => id === "" || other.id === id)
+    const known =
+      typeof call.index === "number" ? calls[call.index] : calls.find((other) => id === "" || other.id === id)
     if (known !== undefined) return known
     const made: Partial = { id, name: "", text: "", value: undefined }
     calls[typeof call.index === "number" ? call.index : calls.length] = made

@@ -15,7 +15,10 @@ export const fail = (method: string, reason: AiError.AiErrorReason) =>
   Effect.fail(AiError.make({ module: "OpenAiModel", method, reason }))
 
 /** Seconds, or a date; some servers say it in milliseconds as well. */
-const retryAfter = (headers: Readonly<Record<string, string | undefined>>, now: number): Duration.Duration | undefined => {
+const retryAfter = (
+  headers: Readonly<Record<string, string | undefined>>,
+  now: number
+): Duration.Duration | undefined => {
   const millis = Number(headers["retry-after-ms"] ?? Number.NaN)
   if (Number.isFinite(millis) && millis >= 0) return Duration.millis(millis)
   const header = headers["retry-after"]
@@ -26,7 +29,9 @@ const retryAfter = (headers: Readonly<Record<string, string | undefined>>, now: 
   return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
 }
 
-export const describe = (failure: Protocol.Failure | undefined): { readonly message: string; readonly code: string } => {
+export const describe = (
+  failure: Protocol.Failure | undefined
+): { readonly message: string; readonly code: string } => {
   if (failure === undefined) return { message: "no reason given", code: "" }
   if (typeof failure === "string") return { message: failure, code: "" }
   return { message: failure.message ?? "no reason given", code: String(failure.code ?? failure.type ?? "") }

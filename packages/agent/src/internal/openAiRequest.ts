@@ -64,8 +64,7 @@ const tool = (message: Prompt.ToolMessage): ReadonlyArray<Json> => {
   const media: Array<Json> = []
   for (const part of message.content) {
     if (part.type !== "tool-result") continue
-    const text =
-      part.modelOutput === undefined ? toJson(part.result) : Prompt.toolModelOutputToText(part.modelOutput)
+    const text = part.modelOutput === undefined ? toJson(part.result) : Prompt.toolModelOutputToText(part.modelOutput)
     answers.push({ role: "tool", tool_call_id: part.id, content: text })
     const files = (part.modelOutput ?? []).filter((output) => output.type === "file")
     if (files.length > 0) {
@@ -98,7 +97,7 @@ const toolChoiceOf = (choice: LanguageModel.ProviderOptions["toolChoice"]): unkn
 
 const responseFormatOf = ({ responseFormat }: LanguageModel.ProviderOptions): Json => {
   if (responseFormat.type === "text") return {}
-  const { jsonSchema } = OpenAiStructuredOutput.toCodecOpenAI(responseFormat.schema as never)
+  const { jsonSchema } = OpenAiStructuredOutput.toCodecOpenAI(responseFormat.schema)
   return {
     response_format: {
       type: "json_schema",

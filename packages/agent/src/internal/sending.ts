@@ -45,9 +45,7 @@ const pauseBefore = (error: McpError.McpError, entry: ToolEntry, attempt: number
 export const send = (sending: Sending): Effect.Effect<ToolResult.ToolResult, McpError.McpError, McpPool.McpPool> => {
   const { entry, idempotencyKey, onAttempt, onProgress } = sending
   const args =
-    entry.keyArgument === undefined
-      ? sending.arguments
-      : { ...sending.arguments, [entry.keyArgument]: idempotencyKey }
+    entry.keyArgument === undefined ? sending.arguments : { ...sending.arguments, [entry.keyArgument]: idempotencyKey }
   const attempt = (count: number): Effect.Effect<ToolResult.ToolResult, McpError.McpError, McpPool.McpPool> =>
     Effect.flatMap(McpPool.McpPool, (pool) => {
       onAttempt()

@@ -4,8 +4,7 @@
  */
 type Json = Readonly<Record<string, unknown>>
 
-const isRecord = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Deeper or larger than this is an accident or an attack, and costs every request of the agent. */
 const maxDepth = 32
@@ -83,7 +82,9 @@ export const keyArgument = (schema: Json): string | undefined => {
 /** A schema without one of its properties. */
 export const without = (schema: Json, name: string): Json => {
   const { properties, required } = schema
-  const rest = Object.fromEntries(Object.entries(isRecord(properties) ? properties : {}).filter(([key]) => key !== name))
+  const rest = Object.fromEntries(
+    Object.entries(isRecord(properties) ? properties : {}).filter(([key]) => key !== name)
+  )
   return {
     ...schema,
     properties: rest,

@@ -1,4 +1,5 @@
-import { Agent, ScriptedModel } from "@scoped-mcp/agent"
+import type { ScriptedModel } from "@scoped-mcp/agent"
+import { Agent } from "@scoped-mcp/agent"
 import { TestPool } from "@scoped-mcp/testing"
 import { Layer } from "effect"
 
@@ -8,8 +9,7 @@ export const agent = (
   servers: TestPool.Options["servers"],
   options: Agent.Options = {},
   pool: Omit<TestPool.Options, "servers"> = {}
-) =>
-  Layer.provideMerge(Layer.provide(Agent.layer(options), model.layer), TestPool.layer({ servers, ...pool }))
+) => Layer.provideMerge(Layer.provide(Agent.layer(options), model.layer), TestPool.layer({ servers, ...pool }))
 
 export const call = (name: string, args: Readonly<Record<string, unknown>> = {}): ScriptedModel.Step => ({
   calls: [{ name, arguments: args }]
