@@ -21,6 +21,7 @@ import type { Limits, McpError } from "@scoped-mcp/core"
 import type * as ByteSize from "effect/ByteSize"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import { isSecretName, matchesName } from "./internal/names.ts"
 
 /**
  * The annotations of a tool, with the protocol's defaults for those it does not have: not read-only, destructive, not
@@ -154,15 +155,6 @@ export interface ToolPolicy {
  */
 export const readOnly: ToolPolicy = { allow: [{ readOnly: true }] }
 
-const matchesName = (pattern: string | undefined, name: string): boolean =>
-  pattern === undefined ||
-  new RegExp(
-    `^${pattern
-      .split("*")
-      .map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`))
-      .join("[^]*")}$`
-  ).test(name)
-
 /**
  * Whether a rule picks a tool.
  *
@@ -184,9 +176,6 @@ export const allows = (policy: ToolPolicy, subject: Subject): boolean =>
   (policy.allow === undefined || policy.allow.some((match) => matches(match, subject))) &&
   !(policy.deny ?? []).some((match) => matches(match, subject))
 
-const secretive =
-  /pass(word|wd|phrase)|secret|token(?!s)|api[-_]?key|authori[sz]ation|credential|cookie|private[-_]?key/i
-
 const hidden = "<redacted>"
 
 /**
@@ -205,10 +194,7 @@ export const redact = (
   }
   const record = (value: object): Record<string, unknown> =>
     Object.fromEntries(
-      Object.entries(value).map(([name, inner]) => [
-        name,
-        names.has(name) || secretive.test(name) ? hidden : walk(inner)
-      ])
+      Object.entries(value).map(([name, inner]) => [name, names.has(name) || isSecretName(name) ? hidden : walk(inner)])
     )
   return record(args)
 }
