@@ -48,7 +48,7 @@ export interface ToolsChange {
 
 /**
  * Arguments are redacted. `TextDelta` and `ReasoningDelta` come only from {@link Agent.stream}; the text of an attempt
- * that failed is withdrawn by `TextWithdrawn`.
+ * that failed is withdrawn by `TextWithdrawn`. Progress for which a slow reader has no room is dropped, and nothing else.
  *
  * @since 0.1.0
  */

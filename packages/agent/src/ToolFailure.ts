@@ -65,7 +65,27 @@ const tryAgain = ({ reason }: McpError.McpError): TryAgain => {
 }
 
 /**
- * The failure of a call to a server.
+ * Command lines, addresses and the last output of a process are for people who run the server, and not for a model, which is
+ * somebody else's machine and pays by the word.
+ */
+const messageOf = ({ reason }: McpError.McpError): string => {
+  switch (reason._tag) {
+    // A tool's own words are for the model as they are; which server said them it knows.
+    case "ToolError":
+      return reason.text === "" ? reason.message : reason.text
+    case "ConnectFailed":
+      return `"${reason.server}" cannot be reached now. The call was not sent.`
+    case "ConnectionLost":
+      return `The connection to "${reason.server}" was lost. ${reason.delivery === "NotSent" ? "The call was not sent." : "It may have run."}`
+    case "CircuitOpen":
+      return `"${reason.server}" is down. The call was not sent.`
+    default:
+      return reason.message
+  }
+}
+
+/**
+ * The failure of a call to a server. It has the server's words about the call, and none about the server's process.
  *
  * @since 0.1.0
  */
@@ -73,8 +93,7 @@ export const fromMcpError = (error: McpError.McpError): ToolFailure => {
   const { reason } = error
   const failure = {
     error: reason._tag,
-    // A tool's own words are for the model as they are; which server said them it knows.
-    message: reason._tag === "ToolError" && reason.text !== "" ? reason.text : reason.message,
+    message: messageOf(error),
     mayHaveRun: reason.delivery === "OutcomeUnknown",
     tryAgain: tryAgain(error)
   }

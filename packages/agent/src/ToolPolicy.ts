@@ -144,7 +144,10 @@ export interface ToolPolicy {
   readonly budget?: { readonly turn?: Budget | undefined; readonly agent?: Budget | undefined } | undefined
   /** Names of arguments, at any depth, that no record and no event shows. Names that sound like a secret never are. */
   readonly redact?: ReadonlyArray<string> | undefined
-  /** Told of every call when it has ended, before its answer goes to the model: nothing is lost, and a slow one slows the agent. */
+  /**
+   * Told of every call when it has ended, before its answer goes to the model: nothing is lost, a slow one slows the agent,
+   * and one that dies takes the turn with it.
+   */
   readonly audit?: ((record: AuditRecord) => Effect.Effect<void>) | undefined
 }
 

@@ -346,3 +346,19 @@ it.live("carries an agent: a rate limit, a call, a streamed answer", () =>
     assert.strictEqual(server.asked.length, 3)
   })
 )
+
+it.live("carries an agent whose stream breaks off: what was said is withdrawn, and asked for again", () =>
+  Effect.gen(function* () {
+    const server = yield* ChatServer.make((_, count) =>
+      count === 1
+        ? { events: [ChatServer.delta({ content: "Half an " })], ending: "cut" }
+        : { events: [ChatServer.delta({ content: "A whole answer." }), ChatServer.delta({}, "stop")] }
+    )
+    const layer = Agent.layer().pipe(Layer.provide([connect(server), TestPool.layer({ servers: {} })]))
+    const events = yield* Effect.provide(Stream.runCollect(Agent.stream("Go.")), layer)
+    assert.deepStrictEqual(
+      events.map(({ _tag }) => _tag),
+      ["TurnStarted", "TextDelta", "TextWithdrawn", "TextDelta", "StepEnded", "TurnEnded"]
+    )
+  })
+)
