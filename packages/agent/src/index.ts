@@ -1,6 +1,7 @@
 export * as Agent from "./Agent.ts"
 export * as AgentError from "./AgentError.ts"
 export * as AgentEvent from "./AgentEvent.ts"
+export * as HostModel from "./HostModel.ts"
 export * as McpToolkit from "./McpToolkit.ts"
 export * as OpenAiModel from "./OpenAiModel.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
