@@ -57,6 +57,9 @@ export interface Options<E, R> {
 
 const modernVersion = "2026-07-28"
 const unsupportedVersion = -32_022
+const invalidRequest = -32_600
+const methodNotFound = -32_601
+const serverError = -32_000
 
 const isModern = (version: unknown): boolean => typeof version === "string" && version >= modernVersion
 
@@ -80,7 +83,11 @@ const disproves = (reason: Reason): boolean =>
   reason._tag === "ProtocolError" &&
   (reason.code === undefined
     ? reason.detail.startsWith("HTTP 4")
-    : [unsupportedVersion, -32_000, -32_600, -32_601].includes(reason.code))
+    : [unsupportedVersion, invalidRequest, methodNotFound].includes(reason.code))
+
+/** Servers of the old era refuse with it what comes before `initialize`; but a tool that has run may fail with it, too. */
+const mayDisprove = (reason: Reason): boolean =>
+  reason._tag === "InvalidResult" || (reason._tag === "ProtocolError" && reason.code === serverError)
 
 const failureOf = (reason: Reason): Failure =>
   reason._tag === "AuthRequired" || reason._tag === "AuthorizationFailed"
@@ -106,13 +113,13 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
       Effect.mapError(SdkSession.open(server, line.wire, host, run, discover, scrub), handshakeFailure),
       (session) => {
         const refused = (reason: Reason): Reason => {
-          const isLegacy = reason._tag === "InvalidResult"
-          if (!isLegacy && !disproves(reason)) return reason
+          const isAnswered = mayDisprove(reason)
+          if (!isAnswered && !disproves(reason)) return reason
           verdict?.forget()
           // After the request has been told, which the end of the line would do in other words.
           run(Effect.andThen(Effect.yieldNow, line.wire.stop))
           const detail = "it does not speak the revision any more that it was known for"
-          return isLegacy ? reason : lost(detail)
+          return isAnswered ? reason : lost(detail)
         }
         line.engine.speakModern(envelope, remembered ? refused : undefined)
         verdict?.set({ era: "modern", discover })

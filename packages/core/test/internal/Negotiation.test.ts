@@ -210,7 +210,7 @@ describe("the era", () => {
         peer.answer = (session, frame) => {
           const isOpened = session.sent("initialize").length > 0
           if (frame.method !== "tools/call" || isOpened) return answer(session, frame)
-          session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_000, message: "Server not initialized" } })
+          session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_600, message: "Server not initialized" } })
         }
         yield* pool.reconnect("s")
         assert.strictEqual((yield* pool.callTool({ server: "s", tool: "echo" })).text, "{}")
@@ -235,6 +235,27 @@ describe("the era", () => {
         yield* Pool.eventually(() => peer.open.length === 0)
         yield* pool.callTool({ server: "s", tool: "echo" })
         assert.lengthOf(peer.last.sent("initialize"), 1)
+      })
+    )
+
+    it.effect("is forgotten, and the call not repeated, when the refusal may be that of a tool that has run", () =>
+      Effect.gen(function* () {
+        const peer = modernPeer()
+        const pool = yield* Pool.make({ s: peer.source() })
+        yield* pool.callTool({ server: "s", tool: "echo" })
+        yield* pool.reconnect("s")
+        const answer = peer.answer.bind(peer)
+        let refusals = 0
+        peer.answer = (session, frame) => {
+          if (frame.method !== "tools/call" || refusals++ > 0) return answer(session, frame)
+          session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_000, message: "Disk full" } })
+        }
+        const reason = yield* reasonOf(pool.callTool({ server: "s", tool: "echo" }))
+        assert.deepInclude(reason, { _tag: "ProtocolError", code: -32_000, delivery: "Answered" })
+        assert.strictEqual(refusals, 1)
+        yield* Pool.eventually(() => peer.open.length === 0)
+        yield* pool.callTool({ server: "s", tool: "echo" })
+        assert.lengthOf(peer.last.sent("server/discover"), 1)
       })
     )
   })
