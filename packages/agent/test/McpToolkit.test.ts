@@ -150,7 +150,11 @@ describe("McpToolkit", () => {
       assert.deepInclude(content[0], { text: `5 under ${record?.idempotencyKey ?? ""}` })
       assert.strictEqual(record?.attempts, 2)
       const { journal } = yield* TestPool.server("bank")
-      assert.strictEqual(Journal.executions(yield* journal.entries), 1)
+      const entries = yield* journal.entries
+      assert.strictEqual(Journal.executions(entries), 1)
+      // And beside the arguments, for servers and gateways that look for it there.
+      const sent = JSON.stringify(entries)
+      assert.include(sent, `"scoped-mcp/idempotency-key":"${record?.idempotencyKey ?? ""}"`)
     }).pipe(Effect.provide(TestPool.layer({ servers: { bank: faulty } })))
   })
 })

@@ -124,6 +124,8 @@ export interface ConnectionInfo {
 export interface CallTool extends CallEngine.CallOptions {
   readonly tool: string
   readonly arguments?: Readonly<Record<string, unknown>> | undefined
+  /** What goes into the request's `_meta` beside what is ours there: an idempotency key, say. */
+  readonly meta?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
@@ -382,10 +384,13 @@ export const make = Effect.fnUntraced(function* (
     }
   )
 
-  const callOnce = (call: CallTool) => request("tools/call", { name: call.tool, arguments: call.arguments ?? {} }, call)
+  const paramsOf = ({ arguments: args = {}, meta, tool }: CallTool) =>
+    meta === undefined ? { name: tool, arguments: args } : { name: tool, arguments: args, _meta: meta }
+
+  const callOnce = (call: CallTool) => request("tools/call", paramsOf(call), call)
 
   const callWithHeaders = (call: CallTool) => {
-    const params = { name: call.tool, arguments: call.arguments ?? {} }
+    const params = paramsOf(call)
     const once = Effect.suspend(() =>
       request("tools/call", params, call, { headers: known.headers(call.tool, params.arguments) })
     )

@@ -57,6 +57,16 @@ describe("McpConnection", () => {
     })
   )
 
+  it.effect("sends what a caller puts beside the request, and lets it take the place of nothing of ours", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const connection = yield* open(peer)
+      yield* connection.callTool({ tool: "echo", meta: { "acme/key": "k1", progressToken: 7 } })
+      const { _meta } = peer.sent("tools/call")[0]!.params as { _meta: unknown }
+      assert.deepStrictEqual(_meta, { "acme/key": "k1", progressToken: firstId })
+    })
+  )
+
   it.effect("fails with ToolError and the whole result when the tool reports failure", () =>
     Effect.gen(function* () {
       const reason = yield* reasonOf((yield* open(new ScriptedPeer())).callTool({ tool: "fail" }))

@@ -20,6 +20,9 @@ export interface Sending {
 
 const maxAttempts = 3
 
+/** Under which every call carries its key in `_meta`, for servers and gateways that look for it there. */
+const idempotencyMeta = "scoped-mcp/idempotency-key"
+
 /** A model waits no longer than this for a server that says when it is back; it hears of it instead. */
 const patience = Duration.seconds(5)
 
@@ -49,7 +52,8 @@ export const send = (sending: Sending): Effect.Effect<ToolResult.ToolResult, Mcp
   const attempt = (count: number): Effect.Effect<ToolResult.ToolResult, McpError.McpError, McpPool.McpPool> =>
     Effect.flatMap(McpPool.McpPool, (pool) => {
       onAttempt()
-      return pool.callTool({ server: entry.server, tool: entry.tool, arguments: args, onProgress })
+      const meta = { [idempotencyMeta]: idempotencyKey }
+      return pool.callTool({ server: entry.server, tool: entry.tool, arguments: args, meta, onProgress })
     }).pipe(
       Effect.catch((error) => {
         const pause = count < maxAttempts ? pauseBefore(error, entry, count) : undefined
