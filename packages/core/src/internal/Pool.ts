@@ -22,12 +22,10 @@ import * as Admission from "./Admission.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
 import { nearest } from "./nearest.ts"
 import type { PoolShared } from "./PoolShared.ts"
+import { realTime } from "./realTime.ts"
 import * as ServerSlot from "./ServerSlot.ts"
 
 const warmupConcurrency = 32
-
-/** Closing runs on real time, whatever clock the pool has: real processes do not know another. */
-const realTime = Clock.Clock.defaultValue()
 
 const defaults = { acquireTimeout: Duration.seconds(30), maxConcurrency: 100, maxWaiting: 1_000 } as const
 

@@ -1,0 +1,24 @@
+/** What the parts of a slot share: which server it is, its limits, and its pool. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ResolvedLimits } from "../Limits.ts"
+import type { Server } from "../ServerSource.ts"
+import type { PoolShared } from "./PoolShared.ts"
+
+export interface SlotEnv {
+  readonly pool: PoolShared
+  readonly name: string
+  readonly source: Server
+  readonly limits: ResolvedLimits
+  /** Says in logs which server it is. */
+  readonly annotate: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+export const make = (pool: PoolShared, name: string, source: Server): SlotEnv => ({
+  pool,
+  name,
+  source,
+  // A server may take less time to close than the pool has, never more: nothing may outlive the pool's own limit.
+  limits: { ...source.limits, closeTimeout: Duration.min(source.limits.closeTimeout, pool.closeTimeout) },
+  annotate: Effect.annotateLogs({ server: name, namespace: pool.namespace })
+})
