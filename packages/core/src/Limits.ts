@@ -22,6 +22,27 @@ export type Span = Exclude<Duration.Input, number | bigint>
 export type Overload = "suspend" | "reject"
 
 /**
+ * What becomes of a server that fails: its connection is lost, or cannot be opened. Until it has failed `intensity` times
+ * within `period`, every call may open it again. Then its circuit opens: calls fail at once with `CircuitOpen`, and one
+ * attempt after each pause, of `backoff` at first and of up to `maxBackoff` in the end, decides whether it closes. It is
+ * never given up.
+ *
+ * @since 0.1.0
+ */
+export interface RestartLimits {
+  /** Failures within `period` that open the circuit. Default 3. */
+  readonly intensity?: number | undefined
+  /** The time that `intensity` is counted in; what failed attempts take is left out. Default 10 seconds. */
+  readonly period?: Span | undefined
+  /** The first pause; each further one is twice as long, less up to a fifth by chance. Default 1 second. */
+  readonly backoff?: Span | undefined
+  /** The longest pause. Default 60 seconds. */
+  readonly maxBackoff?: Span | undefined
+  /** A connection that has lasted this long makes earlier failures forgotten. Default 60 seconds. */
+  readonly resetAfter?: Span | undefined
+}
+
+/**
  * The limits of one server. All are optional; {@link defaults} has the values that hold otherwise.
  *
  * @since 0.1.0
@@ -49,6 +70,21 @@ export interface ServerLimits {
   readonly maxRequestBytes?: ByteSize.Input | undefined
   /** Largest message that is accepted. Default 16 MiB. */
   readonly maxMessageBytes?: ByteSize.Input | undefined
+  /** How often and when it is opened again after it failed. */
+  readonly restart?: RestartLimits | undefined
+}
+
+/**
+ * {@link RestartLimits} with every value present.
+ *
+ * @since 0.1.0
+ */
+export interface ResolvedRestart {
+  readonly intensity: number
+  readonly period: Duration.Duration
+  readonly backoff: Duration.Duration
+  readonly maxBackoff: Duration.Duration
+  readonly resetAfter: Duration.Duration
 }
 
 /**
@@ -68,6 +104,7 @@ export interface ResolvedLimits {
   readonly overload: Overload
   readonly maxRequestBytes: number
   readonly maxMessageBytes: number
+  readonly restart: ResolvedRestart
 }
 
 /**
@@ -86,7 +123,14 @@ export const defaults: ResolvedLimits = {
   maxWaiting: 1_000,
   overload: "suspend",
   maxRequestBytes: 1024 * 1024,
-  maxMessageBytes: 16 * 1024 * 1024
+  maxMessageBytes: 16 * 1024 * 1024,
+  restart: {
+    intensity: 3,
+    period: Duration.seconds(10),
+    backoff: Duration.seconds(1),
+    maxBackoff: Duration.seconds(60),
+    resetAfter: Duration.seconds(60)
+  }
 }
 
 /** Longest wait for the server's answer to the DELETE that ends an HTTP session. */
@@ -117,6 +161,18 @@ export const count = (name: string, input: number | undefined, fallback: number,
 const bytes = (input: ByteSize.Input | undefined, fallback: number): number =>
   input === undefined ? fallback : ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(input))
 
+const restart = (limits: RestartLimits): ResolvedRestart => {
+  const { backoff, intensity, maxBackoff, period, resetAfter } = defaults.restart
+  const first = span("restart.backoff", limits.backoff, backoff)
+  return {
+    intensity: count("restart.intensity", limits.intensity, intensity, 1),
+    period: span("restart.period", limits.period, period),
+    backoff: first,
+    maxBackoff: Duration.max(first, span("restart.maxBackoff", limits.maxBackoff, maxBackoff)),
+    resetAfter: span("restart.resetAfter", limits.resetAfter, resetAfter)
+  }
+}
+
 /**
  * Fills in the defaults.
  *
@@ -134,5 +190,6 @@ export const resolve = (limits: ServerLimits): ResolvedLimits => ({
   maxWaiting: count("maxWaiting", limits.maxWaiting, defaults.maxWaiting, 0),
   overload: limits.overload ?? defaults.overload,
   maxRequestBytes: bytes(limits.maxRequestBytes, defaults.maxRequestBytes),
-  maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes)
+  maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes),
+  restart: restart(limits.restart ?? {})
 })

@@ -288,11 +288,14 @@ describe("recovery", () => {
       for (let attempt = 1; attempt <= 3; attempt++) {
         assert.deepInclude(yield* reasonOf(pool.callTool(echo)), { _tag: "ConnectFailed", attempt })
       }
+      assert.deepInclude(yield* reasonOf(pool.callTool(echo)), { _tag: "CircuitOpen", delivery: "NotSent" })
+      yield* TestClock.adjust("10 seconds")
       yield* pool.callTool(echo)
       assert.isUndefined((yield* pool.status(server)).lastError)
       assertLegal(events)
       const tried = ["Connecting", "Recovering"] as const
-      assert.deepStrictEqual(changes(events, server), [...tried, ...tried, ...tried, "Connecting", "Ready"])
+      const last = ["CircuitOpen", "Connecting", "Ready"] as const
+      assert.deepStrictEqual(changes(events, server), [...tried, ...tried, ...tried, ...last])
     })
   )
 })

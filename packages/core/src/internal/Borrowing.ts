@@ -22,8 +22,8 @@ export interface Host {
   /** Why no calls are taken, if they are not. */
   readonly refusal: () => McpError | undefined
   readonly open: Effect.Effect<Live, McpError>
-  /** A request could not be sent on it: the next call must not meet the same connection. */
-  readonly onUnsent: (it: Live, error: McpError) => void
+  /** A request has failed on it, and may be the first to know why. */
+  readonly onFailure: (it: Live, error: McpError) => void
   /** A place has become free. */
   readonly onLeft: () => void
 }
@@ -40,7 +40,7 @@ export interface Borrowing {
 }
 
 /** Lost before it was sent: the connection went between two moments, and sending it again is safe. */
-const sendAgain = (error: McpError): boolean =>
+export const sendAgain = (error: McpError): boolean =>
   error.delivery === "NotSent" && (error.reason._tag === "ConnectionLost" || error.reason._tag === "SessionExpired")
 
 export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
@@ -112,8 +112,7 @@ export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
         Effect.onExit(restore(f(it)), (exit) =>
           Effect.sync(() => {
             const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-            // Who is told first may be this call.
-            if (error !== undefined && sendAgain(error)) host.onUnsent(it, error)
+            if (error !== undefined) host.onFailure(it, error)
             giveBack(it)
           })
         )

@@ -31,7 +31,8 @@ export interface Host {
   readonly closedError: () => McpError
   readonly onStart: () => void
   readonly onOpened: (it: Live.Live) => void
-  readonly onFailed: (error: McpError) => void
+  /** It took so many milliseconds. */
+  readonly onFailed: (error: McpError, attempted: number) => void
   /** Takes a connection that nobody waits for any more. */
   readonly release: (it: Live.Live) => void
 }
@@ -39,6 +40,7 @@ export interface Host {
 export interface Opening {
   /** Joins the attempt that runs, or begins one, at once; the effect waits for it. */
   readonly open: () => Effect.Effect<Live.Live, McpError>
+  readonly isOpening: () => boolean
   /** Those who wait for the attempt are told that the server has ended. */
   readonly abandon: () => void
   readonly isQuiet: () => boolean
@@ -55,6 +57,7 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
   const verdict = EraVerdict.make(pool.wheel.now)
   const building = new Set<Fiber.Fiber<void>>()
   let attempt: Attempt | undefined
+  let startedAt = 0
   let failedAttempts = 0
 
   const onOpened = (it: Live.Live, mine: Attempt) => {
@@ -69,7 +72,7 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
     if (attempt === mine) {
       attempt = undefined
       failedAttempts++
-      host.onFailed(error)
+      host.onFailed(error, pool.wheel.now() - startedAt)
     }
     Deferred.doneUnsafe(mine, Effect.fail(error))
   }
@@ -146,12 +149,14 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       if (attempt !== undefined) return Deferred.await(attempt)
       const mine: Attempt = Deferred.makeUnsafe()
       attempt = mine
+      startedAt = pool.wheel.now()
       host.onStart()
       const before = [...building, ...host.before()]
       // Detached as a release is, because it may end in one; `interrupt` reaches what is in the set.
       waiters.track(building, Effect.runForkWith(pool.context)(connect(mine, before)))
       return Deferred.await(mine)
     },
+    isOpening: () => attempt !== undefined,
     abandon: () => {
       if (attempt === undefined) return
       const waited = attempt

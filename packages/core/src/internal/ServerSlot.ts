@@ -27,6 +27,7 @@ import type { PoolShared } from "./PoolShared.ts"
 import * as ServerLists from "./ServerLists.ts"
 import * as SlotEnv from "./SlotEnv.ts"
 import * as SlotStatus from "./SlotStatus.ts"
+import * as Supervision from "./Supervision.ts"
 import { targetOf } from "./target.ts"
 import * as Waiters from "./Waiters.ts"
 
@@ -81,36 +82,65 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     pool.run(Effect.logInfo("MCP connection opened").pipe(Effect.annotateLogs({ instanceId }), env.annotate))
   }
 
+  const recover = (it: Live, error: McpError) => {
+    if (it.users > 0) supervision.want()
+    supervision.onFailure(error, { lasted: pool.wheel.now() - it.openedAt })
+  }
+
   const onLost = (it: Live, error: McpError) => {
     if (it.lost || it.closing) return
     lost++
-    if (connections.lose(it)) status.failed(error)
+    const wasCurrent = connections.lose(it)
     connections.release(it)
+    if (wasCurrent) recover(it, error)
   }
 
-  /** Others may still be answered on it: it closes with the last of them. */
+  /** The next call must not meet this connection. Others may still be answered on it: it closes with the last of them. */
   const onUnsent = (it: Live, error: McpError) => {
     if (connections.current() !== it) return
     lost++
     it.lost = true
     connections.retire(it)
-    status.failed(error)
+    // A session that is over is no failure of the server's.
+    if (error.reason._tag === "SessionExpired") status.failed(error)
+    else recover(it, error)
+  }
+
+  const onCallFailed = (it: Live, error: McpError) => {
+    // It may be told before the connection is known to be lost, which has no users then any more.
+    if (error.reason._tag === "ConnectionLost") supervision.want()
+    if (Borrowing.sendAgain(error)) onUnsent(it, error)
   }
 
   const opening = Opening.make(env, waiters, {
     before: () => connections.releasing,
     closedError: status.closedError,
-    onStart: () => status.move("Connecting"),
+    onStart: () => {
+      supervision.onStart()
+      status.move("Connecting")
+    },
     onOpened,
-    onFailed: status.failed,
+    onFailed: (error, attempted) => {
+      if (admission.running() > 0) supervision.want()
+      supervision.onFailure(error, { attempted })
+    },
     release: connections.release
   })
 
-  const open: Effect.Effect<Live, McpError> = Effect.suspend(() => {
+  const supervision = Supervision.make(env, status, () => void opening.open())
+
+  const openNow = (): Effect.Effect<Live, McpError> => {
     const current = connections.current()
     if (current !== undefined) return Effect.succeed(current)
     return status.hasEnded() ? status.closedError() : opening.open()
-  })
+  }
+
+  const open = Effect.suspend(() =>
+    connections.current() === undefined && !opening.isOpening() ? (supervision.refusal() ?? openNow()) : openNow()
+  )
+
+  /** Whatever its circuit says. */
+  const openAnew = Effect.suspend(openNow)
 
   const borrowing = Borrowing.make(env, {
     admission,
@@ -118,7 +148,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     tally,
     refusal: status.refusal,
     open,
-    onUnsent,
+    onFailure: onCallFailed,
     onLeft: waiters.wake
   })
   const lists = ServerLists.make(env, borrowing.borrow, connections.current)
@@ -147,8 +177,9 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       const refused = status.refusal()
       if (refused !== undefined) return Effect.succeed({ ok: false, error: refused } as const)
       connections.keepAlive()
+      supervision.keepAlive()
       retireCurrent()
-      return Effect.match(open, {
+      return Effect.match(openAnew, {
         onFailure: (error) => ({ ok: false, error }) as const,
         onSuccess: (it) => ({ ok: true, openedIn: it.connection.info.openedIn }) as const
       })
@@ -158,7 +189,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       const refused = status.refusal()
       if (refused !== undefined) return refused
       retireCurrent()
-      return Effect.asVoid(open)
+      return Effect.asVoid(openAnew)
     }),
     drain: (limit) =>
       Effect.gen(function* () {
@@ -172,15 +203,20 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       }),
     dispose: Effect.gen(function* () {
       status.discard()
+      supervision.end()
       refuseAll()
       yield* opening.interrupt
       retireCurrent()
       yield* waiters.waitUntil(() => connections.areGone() && opening.isQuiet())
     }),
-    suspend: status.suspend,
+    suspend: (suspended) => {
+      status.suspend(suspended)
+      if (!suspended) supervision.resume()
+    },
     shutDown: (state) =>
       Effect.gen(function* () {
         status.end(state)
+        supervision.end()
         if (status.get() !== "Closed" && status.get() !== "Closing") status.move("Closing")
         connections.releaseAll()
         refuseAll()
@@ -200,7 +236,10 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
           failed: outcomes.filter((exit) => !Exit.isSuccess(exit) || !exit.value).length
         }
       }),
-    restart: status.restart,
+    restart: () => {
+      supervision.restart()
+      status.restart()
+    },
     status: status.report,
     stats: Effect.gen(function* () {
       const it = connections.current()

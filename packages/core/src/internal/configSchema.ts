@@ -98,6 +98,14 @@ const inheritEnv = field("minimal, none, all, or a list of variable names", (inp
   return names.every((name) => typeof name === "string") ? names : undefined
 })
 
+const restart = Schema.Struct({
+  intensity: Schema.optionalKey(count(1)),
+  period: Schema.optionalKey(span),
+  backoff: Schema.optionalKey(span),
+  maxBackoff: Schema.optionalKey(span),
+  resetAfter: Schema.optionalKey(span)
+})
+
 const limits = {
   connectTimeout: Schema.optionalKey(span),
   callIdleTimeout: Schema.optionalKey(span),
@@ -110,6 +118,7 @@ const limits = {
   overload: Schema.optionalKey(oneOf(["suspend", "reject"])),
   maxRequestBytes: Schema.optionalKey(size),
   maxMessageBytes: Schema.optionalKey(size),
+  restart: Schema.optionalKey(restart),
   /** As the files of other hosts say it: `callTimeout`. */
   timeout: Schema.optionalKey(span)
 }
