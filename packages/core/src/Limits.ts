@@ -43,6 +43,24 @@ export interface RestartLimits {
 }
 
 /**
+ * How the connection of a server is looked after: a check every so often, and one at once when a call got no answer in
+ * time. When checks in a row and calls without an answer come to `failures`, it takes no new calls, and another is opened;
+ * calls that run end on it.
+ *
+ * @since 0.1.0
+ */
+export interface HealthLimits {
+  /** What is asked: `ping` the server, have it `list` its tools, whether its `process` runs, or nothing. Default `ping`. */
+  readonly check?: "ping" | "list" | "process" | "off" | undefined
+  /** From the end of a check to the next. Default 30 seconds. */
+  readonly every?: Span | undefined
+  /** Longest time of a check. Default 5 seconds. */
+  readonly timeout?: Span | undefined
+  /** Failures after which the connection is replaced. Default 3. */
+  readonly failures?: number | undefined
+}
+
+/**
  * The limits of one server. All are optional; {@link defaults} has the values that hold otherwise.
  *
  * @since 0.1.0
@@ -72,6 +90,8 @@ export interface ServerLimits {
   readonly maxMessageBytes?: ByteSize.Input | undefined
   /** How often and when it is opened again after it failed. */
   readonly restart?: RestartLimits | undefined
+  /** How its connection is looked after. */
+  readonly health?: HealthLimits | undefined
 }
 
 /**
@@ -85,6 +105,18 @@ export interface ResolvedRestart {
   readonly backoff: Duration.Duration
   readonly maxBackoff: Duration.Duration
   readonly resetAfter: Duration.Duration
+}
+
+/**
+ * {@link HealthLimits} with every value present.
+ *
+ * @since 0.1.0
+ */
+export interface ResolvedHealth {
+  readonly check: "ping" | "list" | "process" | "off"
+  readonly every: Duration.Duration
+  readonly timeout: Duration.Duration
+  readonly failures: number
 }
 
 /**
@@ -105,6 +137,7 @@ export interface ResolvedLimits {
   readonly maxRequestBytes: number
   readonly maxMessageBytes: number
   readonly restart: ResolvedRestart
+  readonly health: ResolvedHealth
 }
 
 /**
@@ -130,6 +163,12 @@ export const defaults: ResolvedLimits = {
     backoff: Duration.seconds(1),
     maxBackoff: Duration.seconds(60),
     resetAfter: Duration.seconds(60)
+  },
+  health: {
+    check: "ping",
+    every: Duration.seconds(30),
+    timeout: Duration.seconds(5),
+    failures: 3
   }
 }
 
@@ -173,6 +212,16 @@ const restart = (limits: RestartLimits): ResolvedRestart => {
   }
 }
 
+const health = (limits: HealthLimits): ResolvedHealth => {
+  const { check, every, failures, timeout } = defaults.health
+  return {
+    check: limits.check ?? check,
+    every: span("health.every", limits.every, every),
+    timeout: span("health.timeout", limits.timeout, timeout),
+    failures: count("health.failures", limits.failures, failures, 1)
+  }
+}
+
 /**
  * Fills in the defaults.
  *
@@ -191,5 +240,6 @@ export const resolve = (limits: ServerLimits): ResolvedLimits => ({
   overload: limits.overload ?? defaults.overload,
   maxRequestBytes: bytes(limits.maxRequestBytes, defaults.maxRequestBytes),
   maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes),
-  restart: restart(limits.restart ?? {})
+  restart: restart(limits.restart ?? {}),
+  health: health(limits.health ?? {})
 })

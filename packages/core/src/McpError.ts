@@ -152,6 +152,23 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("@scoped-mcp/co
 }
 
 /**
+ * The connection is open, but fails its health checks; `failures` of them in a row.
+ *
+ * @since 0.1.0
+ */
+export class Unhealthy extends Schema.TaggedError<Unhealthy>("@scoped-mcp/core/Unhealthy")("Unhealthy", {
+  server: Schema.String,
+  check: Schema.String,
+  detail: Schema.String,
+  failures: Schema.Finite
+}) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    return `"${this.server}" fails its health check "${this.check}": ${this.detail}.`
+  }
+}
+
+/**
  * The connection ended while the request was on its way. The next call opens a new one.
  *
  * @since 0.1.0
@@ -444,6 +461,7 @@ export const Reason = Schema.Union([
   CallTimeout,
   Overloaded,
   CircuitOpen,
+  Unhealthy,
   ConnectionLost,
   SessionExpired,
   AuthRequired,

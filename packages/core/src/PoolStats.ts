@@ -47,6 +47,8 @@ export interface ServerStats extends StatusReport {
   readonly opened: number
   /** Connections that were lost, not closed by us. */
   readonly lost: number
+  /** Connections that were replaced because they failed their health checks. */
+  readonly recycled: number
   readonly calls: CallCounts
   readonly running: number
   readonly waiting: number

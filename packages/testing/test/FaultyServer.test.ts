@@ -130,7 +130,15 @@ describe("a server in memory, under virtual time", () => {
       assert.strictEqual((yield* Effect.exit(Fiber.join(next)))._tag, "Failure")
       const sent = (yield* journal).filter((entry) => entry._tag === "FrameSent" && entry.at > 60_000)
       assert.strictEqual(sent.length, 2)
-    }).pipe(Effect.provide(pool(Fault.lateAnswers("70 seconds"))))
+    }).pipe(
+      Effect.provide(
+        TestPool.layer({
+          servers: { library: FaultyServer.make(library, [Fault.lateAnswers("70 seconds")]) },
+          // It would not be used for long.
+          limits: { health: { check: "off" } }
+        })
+      )
+    )
   )
 
   it.effect("that gets another tool is listed anew, and its new tool can be called", () =>

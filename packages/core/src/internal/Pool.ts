@@ -80,6 +80,7 @@ export const make = Effect.fnUntraced(function* (
     ),
     acquireTimeout,
     closeTimeout,
+    healthChecks: options.healthChecks ?? {},
     run,
     emit,
     catalogChanged: (server) => {

@@ -21,6 +21,7 @@ import * as Admission from "./Admission.ts"
 import * as Borrowing from "./Borrowing.ts"
 import * as CallTally from "./CallTally.ts"
 import * as Connections from "./Connections.ts"
+import * as HealthWatch from "./HealthWatch.ts"
 import type { Live } from "./Live.ts"
 import * as Opening from "./Opening.ts"
 import type { PoolShared } from "./PoolShared.ts"
@@ -70,6 +71,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   const connections = Connections.make(env, waiters, () => status.move("Idle"))
   let opened = 0
   let lost = 0
+  let recycled = 0
 
   const onOpened = (it: Live) => {
     connections.add(it)
@@ -77,6 +79,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     status.ready()
     const { instanceId, openedIn, protocolVersion } = it.connection.info
     pool.emit({ _tag: "ConnectionOpened", server: name, instanceId, pid: it.pid, protocolVersion, openedIn })
+    health.watch(it)
     pool.run(Effect.flatMap(it.connection.closed, (reason) => Effect.sync(() => onLost(it, new McpError({ reason })))))
     pool.run(Stream.runForEach(it.connection.notifications, ({ method }) => lists.onNotification(it, method)))
     pool.run(Effect.logInfo("MCP connection opened").pipe(Effect.annotateLogs({ instanceId }), env.annotate))
@@ -106,11 +109,31 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     else recover(it, error)
   }
 
+  /** Calls that run on it go on; who comes next gets another one. */
+  const onUnhealthy = (it: Live, error: McpError) => {
+    recycled++
+    // Degraded by the last failure, if not before.
+    status.failed(error, "Degraded")
+    connections.retire(it)
+    recover(it, error)
+  }
+
   const onCallFailed = (it: Live, error: McpError) => {
-    // It may be told before the connection is known to be lost, which has no users then any more.
-    if (error.reason._tag === "ConnectionLost") supervision.want()
+    const { _tag } = error.reason
+    // Somebody used it who has left by the time that it is known what the matter is.
+    if (_tag === "ConnectionLost" || _tag === "CallTimeout") supervision.want()
+    if (_tag === "CallTimeout") health.suspect(it)
     if (Borrowing.sendAgain(error)) onUnsent(it, error)
   }
+
+  const health = HealthWatch.make(env, {
+    current: connections.current,
+    onHealthy: () => {
+      if (status.get() === "Degraded") status.ready()
+    },
+    onDegraded: (error) => status.failed(error, "Degraded"),
+    onUnhealthy
+  })
 
   const opening = Opening.make(env, waiters, {
     before: () => connections.releasing,
@@ -203,6 +226,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       }),
     dispose: Effect.gen(function* () {
       status.discard()
+      health.end()
       supervision.end()
       refuseAll()
       yield* opening.interrupt
@@ -216,6 +240,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     shutDown: (state) =>
       Effect.gen(function* () {
         status.end(state)
+        health.end()
         supervision.end()
         if (status.get() !== "Closed" && status.get() !== "Closing") status.move("Closing")
         connections.releaseAll()
@@ -252,6 +277,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         uptimeMillis: it === undefined ? undefined : Math.round(pool.wheel.now() - it.openedAt),
         opened,
         lost,
+        recycled,
         calls: tally.counts(),
         running: admission.running(),
         waiting: admission.waiting(),

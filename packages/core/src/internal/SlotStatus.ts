@@ -9,7 +9,7 @@ export interface SlotStatus {
   /** Goes to another state, by legal ways only. */
   readonly move: (to: ServerStatus.ServerStatus, error?: McpError) => void
   /** Remembers a failure until the server is ready again. */
-  readonly failed: (error: McpError) => void
+  readonly failed: (error: McpError, to?: "Recovering" | "Degraded") => void
   readonly ready: () => void
   readonly suspend: (suspended: boolean) => void
   /** It has been stopped, or is over for good. */
@@ -45,9 +45,9 @@ export const make = ({ name, pool, source }: SlotEnv): SlotStatus => {
   return {
     get: () => status,
     move,
-    failed: (error) => {
+    failed: (error, to = "Recovering") => {
       lastError = error
-      move("Recovering", error)
+      move(to, error)
     },
     ready: () => {
       lastError = undefined

@@ -106,6 +106,13 @@ const restart = Schema.Struct({
   resetAfter: Schema.optionalKey(span)
 })
 
+const health = Schema.Struct({
+  check: Schema.optionalKey(oneOf(["ping", "list", "process", "off"])),
+  every: Schema.optionalKey(span),
+  timeout: Schema.optionalKey(span),
+  failures: Schema.optionalKey(count(1))
+})
+
 const limits = {
   connectTimeout: Schema.optionalKey(span),
   callIdleTimeout: Schema.optionalKey(span),
@@ -119,6 +126,7 @@ const limits = {
   maxRequestBytes: Schema.optionalKey(size),
   maxMessageBytes: Schema.optionalKey(size),
   restart: Schema.optionalKey(restart),
+  health: Schema.optionalKey(health),
   /** As the files of other hosts say it: `callTimeout`. */
   timeout: Schema.optionalKey(span)
 }
