@@ -146,10 +146,11 @@ export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
   return {
     borrow,
     request: (f) => {
+      const startedAt = pool.wheel.now()
       const once = borrow((it) => f(it.connection))
       return Effect.onExit(
         Effect.catchIf(once, sendAgain, () => once),
-        (exit) => Effect.sync(() => tally.count(exit))
+        (exit) => Effect.sync(() => tally.count(exit, pool.wheel.now() - startedAt))
       )
     },
     acquire: acquire(),

@@ -13,6 +13,7 @@ export interface Connections {
   /** The one that new calls use. */
   readonly current: () => Live.Live | undefined
   readonly releasing: ReadonlySet<Fiber.Fiber<boolean>>
+  readonly size: () => number
   readonly areGone: () => boolean
   /** Makes it the current one. */
   readonly add: (it: Live.Live) => void
@@ -75,6 +76,7 @@ export const make = (env: SlotEnv, waiters: Waiters, onIdle: () => void): Connec
   return {
     current: () => current,
     releasing,
+    size: () => lives.size,
     areGone: () => lives.size === 0 && releasing.size === 0,
     add: (it) => {
       current = it

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Connection } from "../McpConnection.ts"
 import type { LeasedConnection } from "../McpPool.ts"
+import { seconds } from "./poolLogs.ts"
 import { realTime } from "./realTime.ts"
 import type { SlotEnv } from "./SlotEnv.ts"
 
@@ -30,26 +31,23 @@ export const make = (connection: Connection, scope: Scope.Closeable, openedAt: n
   })
 
 /** Ends the connection and releases what it holds. Answers whether that happened within the limit; never fails. */
-export const close = (
-  { annotate, limits, name, pool }: SlotEnv,
-  { connection, scope }: Live
-): Effect.Effect<boolean> => {
+export const close = ({ limits, log, name, pool }: SlotEnv, { connection, scope }: Live): Effect.Effect<boolean> => {
   const startedAt = realTime.monotonicTimeNanosUnsafe()
   const { instanceId } = connection.info
   return Effect.gen(function* () {
+    yield* log("releasing", { instanceId })
     const step = yield* connection.close
     yield* Scope.close(scope, Exit.void)
     const closedIn = Duration.nanos(realTime.monotonicTimeNanosUnsafe() - startedAt)
     pool.emit({ _tag: "ConnectionClosed", server: name, instanceId, step, closedIn })
     if (step === "Survived") {
-      yield* Effect.logWarning(`MCP connection timed out after ${Duration.format(limits.closeTimeout)}`)
+      yield* log("closeTimedOut", { instanceId, limit: seconds(Duration.toMillis(limits.closeTimeout)) })
       return false
     }
-    yield* Effect.logInfo("MCP connection closed").pipe(Effect.annotateLogs({ instanceId, step }))
+    yield* log("closed", { instanceId, step })
     return true
   }).pipe(
-    Effect.catchCause((cause) => Effect.as(Effect.logError("MCP connection failed to close", cause), false)),
-    annotate,
+    Effect.catchCause((cause) => Effect.as(log("closeFailed", { instanceId }, cause), false)),
     Effect.provideContext(pool.context)
   )
 }

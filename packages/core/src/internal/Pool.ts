@@ -21,6 +21,8 @@ import { isSame, type Server } from "../ServerSource.ts"
 import * as Admission from "./Admission.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
 import { nearest } from "./nearest.ts"
+import * as PoolLogs from "./poolLogs.ts"
+import * as PoolMetrics from "./poolMetrics.ts"
 import type { PoolShared } from "./PoolShared.ts"
 import { realTime } from "./realTime.ts"
 import * as ServerSlot from "./ServerSlot.ts"
@@ -86,9 +88,15 @@ export const make = Effect.fnUntraced(function* (
     catalogChanged: (server) => {
       catalogVersion++
       emit({ _tag: "CatalogChanged", server, version: catalogVersion })
+      run(PoolLogs.log("catalogChanged", { namespace, server }))
       run(publishCatalog([]))
     }
   }
+
+  const hideMetrics = PoolMetrics.ofPool(context, namespace, () => ({
+    running: shared.gate.running(),
+    waiting: shared.gate.waiting()
+  }))
 
   for (const [name, source] of Object.entries(options.servers)) {
     slots.set(name, ServerSlot.make(shared, name, source))
@@ -145,11 +153,30 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 
+  /** A span for a request under one of the caller's, and nothing where there is none. */
+  const traced = <A>(
+    name: string,
+    attributes: Readonly<Record<string, string>>,
+    request: Effect.Effect<A, McpError>
+  ): Effect.Effect<A, McpError> =>
+    Effect.withFiber((fiber) =>
+      fiber.cache.span === undefined
+        ? request
+        : Effect.withSpan(request, `McpPool.${name}`, {
+            attributes: { namespace, ...attributes },
+            captureStackTrace: false
+          })
+    )
+
   const callTool = (call: ForServer & CallTool) =>
-    onSlot(call.server, (slot) =>
-      Effect.catch(
-        slot.request((connection) => connection.callTool(call)),
-        (error) => orUnknownTool(slot, call.tool, error)
+    traced(
+      "callTool",
+      { server: call.server, tool: call.tool },
+      onSlot(call.server, (slot) =>
+        Effect.catch(
+          slot.request((connection) => connection.callTool(call)),
+          (error) => orUnknownTool(slot, call.tool, error)
+        )
       )
     )
 
@@ -174,7 +201,7 @@ export const make = Effect.fnUntraced(function* (
       if (state === "Closed") return
       state = to
       const startedAt = realTime.monotonicTimeNanosUnsafe()
-      yield* Effect.logInfo("Closing all MCP connections")
+      yield* PoolLogs.log("closingAll", { namespace })
       shared.gate.refuseAll(closedError("*"))
       const ended = Effect.forEach([...slots.values(), ...discarded], (slot) => slot.shutDown(to), {
         concurrency: "unbounded"
@@ -189,17 +216,22 @@ export const make = Effect.fnUntraced(function* (
       const failedCount = Option.isNone(outcomes) ? slots.size : sum("failed")
       const closedCount = sum("closed") - sum("failed")
       if (Option.isNone(outcomes)) {
-        yield* Effect.logWarning(`Closing MCP connections timed out after ${Duration.format(closeTimeout)}`)
+        yield* PoolLogs.log("closeAllTimedOut", {
+          namespace,
+          limit: PoolLogs.seconds(Duration.toMillis(closeTimeout))
+        })
       }
       const last: PoolEvent = { _tag: "PoolEnded", state: to, closedCount, failedCount, closedIn }
       if (to === "Closed") {
+        hideMetrics()
+        for (const slot of slots.values()) slot.hide()
         slots.clear()
         // The last of the events ends their stream, and so does it that of the snapshots.
         PubSub.endUnsafe(events, last)
         yield* Deferred.succeed(over, undefined)
       } else emit(last)
-      yield* Effect.logInfo("All MCP connections closed").pipe(Effect.annotateLogs({ closedCount, failedCount }))
-    }).pipe(Effect.annotateLogs({ namespace }), Effect.uninterruptible, Effect.provideContext(context))
+      yield* PoolLogs.log("closedAll", { namespace, closedCount, failedCount })
+    }).pipe(Effect.uninterruptible, Effect.provideContext(context))
 
   const ending = yield* Semaphore.make(1)
   const stop = ending.withPermits(1)(Effect.suspend(() => (state === "Running" ? end("Stopped") : Effect.void)))
@@ -218,6 +250,7 @@ export const make = Effect.fnUntraced(function* (
   /** Takes a slot out of use: its running calls end on its connection, which is released with the last of them. */
   const discard = (slot: ServerSlot.ServerSlot) => {
     discarded.add(slot)
+    slot.hide()
     if (slot.knownCatalog() !== undefined) shared.catalogChanged(slot.name)
     run(
       Effect.andThen(
@@ -253,11 +286,30 @@ export const make = Effect.fnUntraced(function* (
 
   const service: McpPoolService = {
     callTool,
-    readResource: (read) => onSlot(read.server, (slot) => slot.request((connection) => connection.readResource(read))),
-    getPrompt: (get) => onSlot(get.server, (slot) => slot.request((connection) => connection.getPrompt(get))),
+    readResource: (read) =>
+      traced(
+        "readResource",
+        { server: read.server },
+        onSlot(read.server, (slot) => slot.request((connection) => connection.readResource(read)))
+      ),
+    getPrompt: (get) =>
+      traced(
+        "getPrompt",
+        { server: get.server, prompt: get.prompt },
+        onSlot(get.server, (slot) => slot.request((connection) => connection.getPrompt(get)))
+      ),
     complete: (complete) =>
-      onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete))),
-    catalogOf: (server) => onSlot(server, (slot) => slot.catalog),
+      traced(
+        "complete",
+        { server: complete.server },
+        onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete)))
+      ),
+    catalogOf: (server) =>
+      traced(
+        "catalogOf",
+        { server },
+        onSlot(server, (slot) => slot.catalog)
+      ),
     catalog,
     catalogs: SubscriptionRef.changes(catalogs).pipe(
       Stream.filter(({ version }) => version > 0),

@@ -9,7 +9,7 @@ import type { ResolvedRestart } from "../Limits.ts"
 /** A failure: of an attempt to open a connection that took so long, or of a connection after so long; milliseconds. */
 export type Failure = { readonly attempted: number } | { readonly lasted: number }
 
-export interface Verdict {
+interface Verdict {
   /** Milliseconds until the next attempt that nobody asks for. */
   readonly pause: number
   /** Whether there is no other attempt until then. */

@@ -24,7 +24,9 @@ import * as Connections from "./Connections.ts"
 import * as HealthWatch from "./HealthWatch.ts"
 import type { Live } from "./Live.ts"
 import * as Opening from "./Opening.ts"
+import * as PoolMetrics from "./poolMetrics.ts"
 import type { PoolShared } from "./PoolShared.ts"
+import type * as RestartPolicy from "./RestartPolicy.ts"
 import * as ServerLists from "./ServerLists.ts"
 import * as SlotEnv from "./SlotEnv.ts"
 import * as SlotStatus from "./SlotStatus.ts"
@@ -60,6 +62,8 @@ export interface ServerSlot {
   readonly restart: () => void
   readonly status: () => StatusReport
   readonly stats: Effect.Effect<ServerStats>
+  /** Takes its metrics away. */
+  readonly hide: () => void
 }
 
 export const make = (pool: PoolShared, name: string, source: Server): ServerSlot => {
@@ -72,6 +76,9 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   let opened = 0
   let lost = 0
   let recycled = 0
+  let connectFailures = 0
+  let restarts = 0
+  let hasFailed = false
 
   const onOpened = (it: Live) => {
     connections.add(it)
@@ -82,12 +89,23 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     health.watch(it)
     pool.run(Effect.flatMap(it.connection.closed, (reason) => Effect.sync(() => onLost(it, new McpError({ reason })))))
     pool.run(Stream.runForEach(it.connection.notifications, ({ method }) => lists.onNotification(it, method)))
-    pool.run(Effect.logInfo("MCP connection opened").pipe(Effect.annotateLogs({ instanceId }), env.annotate))
+    pool.run(env.log("opened", { instanceId }))
+    if (!hasFailed) return
+    hasFailed = false
+    restarts++
+    pool.run(env.log("recovered", { instanceId }))
+  }
+
+  const onFailed = (error: McpError, failure: RestartPolicy.Failure) => {
+    hasFailed = true
+    pool.run(env.log("failed", { reason: error.reason._tag, error: error.message }))
+    supervision.onFailure(error, failure)
+    if (status.get() === "CircuitOpen") pool.run(env.log("circuitOpen", { retryAfterMillis: supervision.retryAfter() }))
   }
 
   const recover = (it: Live, error: McpError) => {
     if (it.users > 0) supervision.want()
-    supervision.onFailure(error, { lasted: pool.wheel.now() - it.openedAt })
+    onFailed(error, { lasted: pool.wheel.now() - it.openedAt })
   }
 
   const onLost = (it: Live, error: McpError) => {
@@ -131,7 +149,10 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     onHealthy: () => {
       if (status.get() === "Degraded") status.ready()
     },
-    onDegraded: (error) => status.failed(error, "Degraded"),
+    onDegraded: (error) => {
+      if (status.get() === "Ready") pool.run(env.log("degraded", { error: error.message }))
+      status.failed(error, "Degraded")
+    },
     onUnhealthy
   })
 
@@ -145,7 +166,8 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     onOpened,
     onFailed: (error, attempted) => {
       if (admission.running() > 0) supervision.want()
-      supervision.onFailure(error, { attempted })
+      connectFailures++
+      onFailed(error, { attempted })
     },
     release: connections.release
   })
@@ -187,6 +209,25 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     opening.abandon()
     admission.refuseAll(status.closedError())
   }
+
+  const report = (): StatusReport => ({ ...status.report(), retryAfterMillis: supervision.retryAfter() })
+
+  const figures = (): PoolMetrics.ServerFigures => ({
+    status: status.get(),
+    connections: connections.size(),
+    opened,
+    lost,
+    recycled,
+    connectFailures,
+    restarts,
+    calls: tally.counts(),
+    latency: tally.latency.stats(),
+    running: admission.running(),
+    waiting: admission.waiting(),
+    leases: borrowing.leases()
+  })
+
+  const hide = PoolMetrics.ofServer(pool.context, { namespace: pool.namespace, server: name }, figures, tally.latency)
 
   return {
     name,
@@ -265,23 +306,20 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       supervision.restart()
       status.restart()
     },
-    status: status.report,
+    hide,
+    status: report,
     stats: Effect.gen(function* () {
       const it = connections.current()
       const seen = it === undefined ? undefined : yield* it.connection.diagnostics
       return {
-        ...status.report(),
+        ...report(),
+        ...figures(),
         target: targetOf(source),
         pid: it?.pid,
         protocolVersion: it?.connection.info.protocolVersion,
+        era: it?.connection.info.era,
         uptimeMillis: it === undefined ? undefined : Math.round(pool.wheel.now() - it.openedAt),
-        opened,
-        lost,
-        recycled,
-        calls: tally.counts(),
-        running: admission.running(),
-        waiting: admission.waiting(),
-        leases: borrowing.leases(),
+        lastErrors: status.pastErrors(),
         noiseCount: seen?.noiseCount ?? 0,
         noise: seen?.noise ?? []
       }

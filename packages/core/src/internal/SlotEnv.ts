@@ -1,8 +1,8 @@
 /** What the parts of a slot share: which server it is, its limits, and its pool. */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import type { ResolvedLimits } from "../Limits.ts"
 import type { Server } from "../ServerSource.ts"
+import * as PoolLogs from "./poolLogs.ts"
 import type { PoolShared } from "./PoolShared.ts"
 
 export interface SlotEnv {
@@ -10,8 +10,8 @@ export interface SlotEnv {
   readonly name: string
   readonly source: Server
   readonly limits: ResolvedLimits
-  /** Says in logs which server it is. */
-  readonly annotate: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Logs a line that says which server it is about. */
+  readonly log: typeof PoolLogs.log
 }
 
 export const make = (pool: PoolShared, name: string, source: Server): SlotEnv => ({
@@ -20,5 +20,6 @@ export const make = (pool: PoolShared, name: string, source: Server): SlotEnv =>
   source,
   // A server may take less time to close than the pool has, never more: nothing may outlive the pool's own limit.
   limits: { ...source.limits, closeTimeout: Duration.min(source.limits.closeTimeout, pool.closeTimeout) },
-  annotate: Effect.annotateLogs({ server: name, namespace: pool.namespace })
+  log: (line, annotations, cause) =>
+    PoolLogs.log(line, { server: name, namespace: pool.namespace, ...annotations }, cause)
 })

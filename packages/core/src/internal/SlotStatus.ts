@@ -1,6 +1,8 @@
 /** The state of one server, and whether it takes calls. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import { McpError, PoolClosed, ServerDisabled, Suspended } from "../McpError.ts"
-import type { StatusReport } from "../PoolStats.ts"
+import type { PastError, StatusReport } from "../PoolStats.ts"
 import * as ServerStatus from "../ServerStatus.ts"
 import type { SlotEnv } from "./SlotEnv.ts"
 
@@ -22,15 +24,20 @@ export interface SlotStatus {
   readonly closedError: () => McpError
   /** Why it takes no calls, if it does not. */
   readonly refusal: () => McpError | undefined
-  readonly report: () => StatusReport
+  readonly report: () => Omit<StatusReport, "retryAfterMillis">
+  readonly pastErrors: () => ReadonlyArray<PastError>
 }
+
+const errorsKept = 5
 
 export const make = ({ name, pool, source }: SlotEnv): SlotStatus => {
   let status: ServerStatus.ServerStatus = source.disabled === undefined ? "Idle" : "Disabled"
+  const wallClock = Context.get(pool.context, Clock.Clock)
   let suspended = false
   let discarded = false
   let ended: "Stopped" | "Closed" | undefined
   let lastError: McpError | undefined
+  let pastErrors: ReadonlyArray<PastError> = []
 
   const move = (to: ServerStatus.ServerStatus, error?: McpError) => {
     if (status === to) return
@@ -47,6 +54,8 @@ export const make = ({ name, pool, source }: SlotEnv): SlotStatus => {
     move,
     failed: (error, to = "Recovering") => {
       lastError = error
+      const past = { at: wallClock.currentTimeMillisUnsafe(), reason: error.reason._tag, message: error.message }
+      pastErrors = [...pastErrors, past].slice(-errorsKept)
       move(to, error)
     },
     ready: () => {
@@ -84,6 +93,7 @@ export const make = ({ name, pool, source }: SlotEnv): SlotStatus => {
       suspended,
       detail: source.disabled ?? lastError?.message,
       lastError
-    })
+    }),
+    pastErrors: () => pastErrors
   }
 }
