@@ -454,6 +454,20 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>("@scoped-mcp/core
   }
 }
 
+/**
+ * A connection on loan was used after it had been given back.
+ *
+ * @since 0.1.0
+ */
+export class LeaseEnded extends Schema.TaggedError<LeaseEnded>("@scoped-mcp/core/LeaseEnded")("LeaseEnded", {
+  server: Schema.String
+}) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    return `The connection to "${this.server}" has been given back; use it only inside the scope it was lent to.`
+  }
+}
+
 /** @since 0.1.0 */
 export const Reason = Schema.Union([
   ConnectFailed,
@@ -476,7 +490,8 @@ export const Reason = Schema.Union([
   UnknownTool,
   ServerDisabled,
   Suspended,
-  PoolClosed
+  PoolClosed,
+  LeaseEnded
 ])
 
 /**

@@ -11,6 +11,7 @@ import type { LeasedConnection } from "../McpPool.ts"
 import type * as Admission from "./Admission.ts"
 import type { CallTally } from "./CallTally.ts"
 import type { Connections } from "./Connections.ts"
+import * as Lease from "./Lease.ts"
 import type { Live } from "./Live.ts"
 import type { SlotEnv } from "./SlotEnv.ts"
 
@@ -123,18 +124,22 @@ export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
     Effect.uninterruptibleMask((restore) =>
       Effect.map(
         Effect.tap(
-          Effect.suspend(() => take(restore, connection)),
-          (it) => {
+          Effect.map(
+            Effect.suspend(() => take(restore, connection)),
+            (it) => ({ it, lease: Lease.make(name, it.leased, (error) => host.onFailure(it, error)) })
+          ),
+          ({ it, lease }) => {
             leases++
             return Effect.addFinalizer(() =>
               Effect.sync(() => {
                 leases--
+                lease.end()
                 giveBack(it)
               })
             )
           }
         ),
-        (it) => it.leased
+        ({ lease }) => lease.connection
       )
     )
 

@@ -43,7 +43,8 @@ export interface Opening {
   readonly isOpening: () => boolean
   /** Those who wait for the attempt are told that the server has ended. */
   readonly abandon: () => void
-  readonly isQuiet: () => boolean
+  /** The attempts that have not released yet what they held. */
+  readonly building: ReadonlySet<Fiber.Fiber<void>>
   /** Ends attempts, and waits until they have released what they held. */
   readonly interrupt: Effect.Effect<void>
 }
@@ -163,7 +164,7 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       attempt = undefined
       Deferred.doneUnsafe(waited, host.closedError())
     },
-    isQuiet: () => building.size === 0,
+    building,
     interrupt: Effect.suspend(() => Fiber.interruptAll(building))
   }
 }

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
@@ -54,16 +55,33 @@ export const make = Effect.fnUntraced(function* (
     Effect.runSync(PubSub.publish(events, event))
   }
 
-  const snapshot = (unavailable: ReadonlyArray<McpError>): Catalog => ({
-    version: catalogVersion,
-    servers: [...slots.values()].flatMap((slot) => slot.knownCatalog() ?? []),
-    unavailable
-  })
+  /** Those who gather a snapshot; what changes meanwhile is in it, and published with it. */
+  let gathering = 0
+  let versionIsNew = false
+  let unavailableBefore = ""
 
-  const publishCatalog = (unavailable: ReadonlyArray<McpError>) =>
-    SubscriptionRef.updateSome(catalogs, (last) =>
-      last.version === catalogVersion ? Option.none() : Option.some(snapshot(unavailable))
+  const nextVersion = () => {
+    if (!versionIsNew) catalogVersion++
+    versionIsNew = true
+  }
+
+  const publish = Effect.suspend(() => {
+    const enabled = [...slots.values()].filter((slot) => slot.source.disabled === undefined)
+    const unavailable = enabled.flatMap((slot) => slot.unavailable() ?? [])
+    const names = unavailable.map(({ server }) => server).join("\n")
+    // Who cannot be asked any more, or can again, makes it another snapshot.
+    if (names !== unavailableBefore) nextVersion()
+    unavailableBefore = names
+    versionIsNew = false
+    const servers = [...slots.values()].flatMap((slot) => slot.knownCatalog() ?? [])
+    const catalog: Catalog = { version: catalogVersion, servers, unavailable }
+    return Effect.as(
+      SubscriptionRef.updateSome(catalogs, (last) =>
+        last.version === catalog.version ? Option.none() : Option.some(catalog)
+      ),
+      catalog
     )
+  })
 
   const shared: PoolShared = {
     namespace,
@@ -85,11 +103,12 @@ export const make = Effect.fnUntraced(function* (
     healthChecks: options.healthChecks ?? {},
     run,
     emit,
+    ending: (server) => [...discarded].flatMap((slot) => (slot.name === server ? slot.ending() : [])),
     catalogChanged: (server) => {
-      catalogVersion++
+      nextVersion()
       emit({ _tag: "CatalogChanged", server, version: catalogVersion })
       run(PoolLogs.log("catalogChanged", { namespace, server }))
-      run(publishCatalog([]))
+      if (gathering === 0) run(publish)
     }
   }
 
@@ -180,14 +199,22 @@ export const make = Effect.fnUntraced(function* (
       )
     )
 
-  const catalog = Effect.gen(function* () {
+  const catalog = Effect.suspend(() => {
     const enabled = [...slots.values()].filter((slot) => slot.source.disabled === undefined)
-    const outcomes = yield* Effect.forEach(enabled, (slot) => Effect.result(slot.catalog), {
-      concurrency: warmupConcurrency
-    })
-    const unavailable = outcomes.flatMap((outcome) => (outcome._tag === "Failure" ? [outcome.failure] : []))
-    yield* publishCatalog(unavailable)
-    return snapshot(unavailable)
+    gathering++
+    return Effect.forEach(enabled, (slot) => Effect.result(slot.catalog), {
+      concurrency: warmupConcurrency,
+      discard: true
+    }).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          gathering--
+          // What has been read by then is known all the same.
+          if (Exit.isFailure(exit)) run(publish)
+        })
+      ),
+      Effect.andThen(publish)
+    )
   })
 
   const warmOne = (server: string): Effect.Effect<readonly [string, Warmed]> =>
@@ -250,11 +277,11 @@ export const make = Effect.fnUntraced(function* (
   /** Takes a slot out of use: its running calls end on its connection, which is released with the last of them. */
   const discard = (slot: ServerSlot.ServerSlot) => {
     discarded.add(slot)
-    slot.hide()
+    const gone = slot.discard()
     if (slot.knownCatalog() !== undefined) shared.catalogChanged(slot.name)
     run(
       Effect.andThen(
-        slot.dispose,
+        gone,
         Effect.sync(() => discarded.delete(slot))
       )
     )

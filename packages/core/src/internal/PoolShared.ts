@@ -24,6 +24,8 @@ export interface PoolShared {
   /** Runs in the pool's context; the pool's scope ends it. */
   readonly run: <A>(effect: Effect.Effect<A, never, Platform>) => Fiber.Fiber<A>
   readonly emit: (event: PoolEvent) => void
+  /** What servers of that name that were taken out still do. */
+  readonly ending: (server: string) => ReadonlyArray<Fiber.Fiber<unknown>>
   /** A server's lists are other ones now; answers the version of the next snapshot. */
   readonly catalogChanged: (server: string) => void
 }

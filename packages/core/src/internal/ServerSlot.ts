@@ -45,6 +45,8 @@ export interface ServerSlot {
   readonly acquireIfWarm: Effect.Effect<Option.Option<LeasedConnection>, McpError, Scope.Scope>
   readonly catalog: Effect.Effect<ServerCatalog, McpError>
   readonly knownCatalog: () => ServerCatalog | undefined
+  /** Why it is not known what the server offers now, if that could not be learnt. */
+  readonly unavailable: () => McpError | undefined
   readonly warm: Effect.Effect<Warmed>
   /** No new call goes to the connection; running ones end on it. False: there was none. */
   readonly retire: Effect.Effect<boolean>
@@ -52,8 +54,10 @@ export interface ServerSlot {
   readonly reconnect: Effect.Effect<void, McpError>
   /** Suspends the server and retires its connection once no call runs; false when the limit passed first. */
   readonly drain: (limit: Duration.Duration) => Effect.Effect<boolean>
-  /** Takes the server out of use and waits until its last connection has been released. */
-  readonly dispose: Effect.Effect<void>
+  /** Takes the server out of use, at once; the effect waits until its last connection has been released. */
+  readonly discard: () => Effect.Effect<void>
+  /** The attempts and releases that run. */
+  readonly ending: () => ReadonlyArray<Fiber.Fiber<unknown>>
   readonly suspend: (suspended: boolean) => void
   /** Ends connection and attempts and waits for their release; answers how many connections there were, and how many outlived the limit. */
   readonly shutDown: (
@@ -157,7 +161,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   })
 
   const opening = Opening.make(env, waiters, {
-    before: () => connections.releasing,
+    before: () => [...connections.releasing, ...pool.ending(name)],
     closedError: status.closedError,
     onStart: () => {
       supervision.onStart()
@@ -196,7 +200,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     onFailure: onCallFailed,
     onLeft: waiters.wake
   })
-  const lists = ServerLists.make(env, borrowing.borrow, connections.current)
+  const lists = ServerLists.make(env, borrowing.borrow, connections.current, status)
 
   const retireCurrent = (): boolean => {
     const retired = connections.retireCurrent()
@@ -237,6 +241,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     acquireIfWarm: borrowing.acquireIfWarm,
     catalog: lists.read,
     knownCatalog: lists.known,
+    unavailable: lists.failure,
     warm: Effect.suspend(() => {
       const refused = status.refusal()
       if (refused !== undefined) return Effect.succeed({ ok: false, error: refused } as const)
@@ -265,15 +270,20 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         retireCurrent()
         return Option.isSome(quiet)
       }),
-    dispose: Effect.gen(function* () {
+    discard: () => {
       status.discard()
+      hide()
       health.end()
       supervision.end()
-      refuseAll()
-      yield* opening.interrupt
+      // First, so that whoever is sent on to the next server of that name waits for the release.
       retireCurrent()
-      yield* waiters.waitUntil(() => connections.areGone() && opening.isQuiet())
-    }),
+      refuseAll()
+      return Effect.andThen(
+        opening.interrupt,
+        waiters.waitUntil(() => connections.areGone() && opening.building.size === 0)
+      )
+    },
+    ending: () => [...opening.building, ...connections.releasing],
     suspend: (suspended) => {
       status.suspend(suspended)
       if (!suspended) supervision.resume()
