@@ -465,11 +465,6 @@ export const mutations: ReadonlyArray<Mutation> = [
     [
       ["slot: what may have run is sent again", 'error.delivery === "NotSent" && ', ""],
       ["slot: what was not sent is not sent again", "Effect.catchIf(once, sendAgain, () => once)", "once"],
-      [
-        "slot: a lost connection is met again",
-        "if (error !== undefined && sendAgain(error)) host.onUnsent(it, error)",
-        ""
-      ],
       ["slot: a retired connection is lent", "if (it.retired && !it.lost) return", "if (false) return"]
     ]
   ),
@@ -514,6 +509,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     "internal/ServerSlot.ts",
     ["McpPool", "McpPool.close"],
     [
+      ["slot: a lost connection is met again", "if (Borrowing.sendAgain(error)) onUnsent(it, error)", ""],
       ["slot: a loss counts twice", "if (it.lost || it.closing) return", ""],
       ["slot: an attempt goes on after the end", "yield* opening.interrupt\n          return", "return"]
     ]
@@ -531,6 +527,86 @@ export const mutations: ReadonlyArray<Mutation> = [
       ["catalog: a list of an ended connection is not stale", "{ ...lists.catalog, stale: true }", "lists.catalog"],
       ["catalog: a change during the first reading is missed", "changes === changesBefore ? it : undefined", "it"]
     ]
+  ),
+  ...within(
+    "core",
+    "internal/RestartPolicy.ts",
+    ["McpPool.recovery"],
+    [
+      [
+        "restart: pauses do not grow",
+        "Schedule.exponential(backoff)",
+        "Schedule.spaced(backoff)",
+        "connects and exits"
+      ],
+      ["restart: pauses have no ceiling", "Schedule.spaced(maxBackoff)", 'Schedule.spaced("1 day")', "no giving up"],
+      ["restart: the circuit never opens", "open ||= full", "open = false", "three failures"],
+      [
+        "restart: connecting alone makes all forgotten",
+        "failure.lasted >= Duration",
+        "1 / 0 >= Duration",
+        "connects and"
+      ],
+      [
+        "restart: health makes nothing forgotten",
+        "Duration.toMillis(limits.resetAfter)) reset()",
+        "Infinity) reset()",
+        "health"
+      ],
+      ["restart: a server that hangs is never counted", "attempted += failure.attempted", "attempted += 0", "hangs"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Supervision.ts",
+    ["McpPool.recovery"],
+    [
+      [
+        "supervision: nothing is opened again by itself",
+        "isWanted()) return reopen()",
+        "false) return reopen()",
+        "to stay open"
+      ],
+      [
+        "supervision: what nobody needs is opened again",
+        "const isWanted = () => (",
+        "const isWanted = () => (true || ",
+        "nobody"
+      ],
+      [
+        "supervision: calls open the server all the same",
+        "if (left === undefined || last",
+        "if (true || last",
+        "three failures"
+      ],
+      [
+        "supervision: a stopped server is opened again",
+        "    disarm()\n    retryAt = undefined\n",
+        "    retryAt = undefined\n",
+        "stopped"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/HealthWatch.ts",
+    ["McpPool.health"],
+    [
+      ["health: a check waits for ever", "duration: timeout,", 'duration: "1 day",', "replace a frozen"],
+      ["health: calls without an answer are no sign", "      silent++\n      run(it)\n", "", "come at once"],
+      [
+        "health: our short limits count",
+        "      silent = 0\n      host.onHealthy()",
+        "      host.onHealthy()",
+        "too short"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Lease.ts",
+    ["McpPool"],
+    [["lease: it does not end", "ended ? new McpError", "false ? new McpError", "given back"]]
   ),
   ...within(
     "core",
