@@ -578,12 +578,6 @@ export const mutations: ReadonlyArray<Mutation> = [
         "if (left === undefined || last",
         "if (true || last",
         "three failures"
-      ],
-      [
-        "supervision: a stopped server is opened again",
-        "    disarm()\n    retryAt = undefined\n",
-        "    retryAt = undefined\n",
-        "stopped"
       ]
     ]
   ),

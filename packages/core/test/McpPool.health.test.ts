@@ -130,7 +130,7 @@ describe("health checks", () => {
 
   it.effect("do not hold a limit of ours that was too short against the server", () =>
     Effect.gen(function* () {
-      const { peer } = freezable()
+      const { freeze, peer } = freezable()
       const pool = yield* make({ memory: peer.source({ callIdleTimeout: "1 second" }) })
       for (let call = 0; call < 10; call++) {
         const running = yield* start(pool.callTool(hang))
@@ -138,6 +138,10 @@ describe("health checks", () => {
         assert.strictEqual(failure(yield* Fiber.join(running))._tag, "CallTimeout")
       }
       assert.deepInclude((yield* pool.stats).servers[0]!, { opened: 1, recycled: 0, status: "Ready" })
+      // Nor later, when one check fails.
+      freeze(peer.last)
+      yield* pass(37)
+      assert.deepInclude((yield* pool.stats).servers[0]!, { recycled: 0, status: "Degraded" })
     })
   )
 
