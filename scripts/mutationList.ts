@@ -443,7 +443,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   ),
   ...within(
     "core",
-    "internal/ServerSlot.ts",
+    "internal/Borrowing.ts",
     ["McpPool"],
     [
       [
@@ -460,38 +460,147 @@ export const mutations: ReadonlyArray<Mutation> = [
   // A server of a pool
   ...within(
     "core",
-    "internal/ServerSlot.ts",
+    "internal/Borrowing.ts",
     ["McpPool", "McpPool.close"],
     [
-      ["slot: each first user opens a connection", "if (attempt !== undefined) return Deferred.await(attempt)", ""],
-      ["slot: the next attempt does not wait for the teardown", "[...building, ...releasing]", "[]"],
       ["slot: what may have run is sent again", 'error.delivery === "NotSent" && ', ""],
       ["slot: what was not sent is not sent again", "Effect.catchIf(once, sendAgain, () => once)", "once"],
-      ["slot: a lost connection is met again", "if (error !== undefined && sendAgain(error)) abandon(it, error)", ""],
-      ["slot: a loss counts twice", "if (it.lost || it.closing) return", ""],
+      ["slot: a retired connection is lent", "if (it.retired && !it.lost) return", "if (false) return"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Connections.ts",
+    ["McpPool", "McpPool.close"],
+    [
       ["slot: an idle connection stays open", "if (it !== current || it.users > 0 || keepAlive) return", "return"],
       ["slot: a call does not re-arm the idle time", "if (it.users++ === 0) disarmIdle()", "it.users++"],
       ["slot: keepAlive is ignored", "let keepAlive = limits.keepAlive", "let keepAlive = false"],
       ["slot: warming up does not keep", "      keepAlive = true\n", ""],
-      ["slot: a disabled server is started", "    if (source.disabled !== undefined) {", "    if (false) {"],
-      ["slot: a suspended server is called", "return suspended ? new", "return false ? new"],
-      ["slot: a retired connection is lent", "if (it.retired && !it.lost) return", "if (false) return"],
-      ["slot: a retired connection closes under its calls", "if (it.users === 0) release(it)", "if (true) release(it)"],
+      ["slot: a retired connection closes under its calls", "if (it.users === 0) release(it)", "if (true) release(it)"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Opening.ts",
+    ["McpPool", "McpPool.close"],
+    [
+      ["slot: each first user opens a connection", "if (attempt !== undefined) return Deferred.await(attempt)", ""],
+      ["slot: the next attempt does not wait for the teardown", "[...building, ...host.before()]", "[]"],
       [
         "slot: a layer of the user's may build for ever",
         "const grace = source._tag",
         "return () => {}\n    const grace = source._tag"
       ],
-      ["slot: a connection that comes too late is kept", "if (attempt !== mine) return release(it)", ""],
-      ["slot: an attempt goes on after the end", "yield* Fiber.interruptAll(building)\n          return", "return"],
+      ["slot: a connection that comes too late is kept", "if (attempt !== mine) return host.release(it)", ""]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/SlotStatus.ts",
+    ["McpPool", "McpPool.close"],
+    [
+      ["slot: a disabled server is started", "      if (source.disabled !== undefined) {", "      if (false) {"],
+      ["slot: a suspended server is called", "return suspended ? new", "return false ? new"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/ServerSlot.ts",
+    ["McpPool", "McpPool.close"],
+    [
+      ["slot: a lost connection is met again", "if (Borrowing.sendAgain(error)) onUnsent(it, error)", ""],
+      ["slot: a loss counts twice", "if (it.lost || it.closing) return", ""],
+      ["slot: an attempt goes on after the end", "yield* opening.interrupt\n          return", "return"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/ServerLists.ts",
+    ["McpPool", "McpPool.close"],
+    [
       [
         "catalog: a change of lists is ignored",
-        "if (!listChanged.has(notification.method)) return Effect.void",
+        "if (!listChanged.has(method)) return Effect.void",
         "return Effect.void"
       ],
       ["catalog: a list of an ended connection is not stale", "{ ...lists.catalog, stale: true }", "lists.catalog"],
-      ["catalog: a change during the first reading is missed", "listChanges === changesBefore ? it : undefined", "it"]
+      ["catalog: a change during the first reading is missed", "changes === changesBefore ? it : undefined", "it"]
     ]
+  ),
+  ...within(
+    "core",
+    "internal/RestartPolicy.ts",
+    ["McpPool.recovery"],
+    [
+      [
+        "restart: pauses do not grow",
+        "Schedule.exponential(backoff)",
+        "Schedule.spaced(backoff)",
+        "connects and exits"
+      ],
+      ["restart: pauses have no ceiling", "Schedule.spaced(maxBackoff)", 'Schedule.spaced("1 day")', "no giving up"],
+      ["restart: the circuit never opens", "open ||= full", "open = false", "three failures"],
+      [
+        "restart: connecting alone makes all forgotten",
+        "failure.lasted >= Duration",
+        "1 / 0 >= Duration",
+        "connects and"
+      ],
+      [
+        "restart: health makes nothing forgotten",
+        "Duration.toMillis(limits.resetAfter)) reset()",
+        "Infinity) reset()",
+        "health"
+      ],
+      ["restart: a server that hangs is never counted", "attempted += failure.attempted", "attempted += 0", "hangs"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Supervision.ts",
+    ["McpPool.recovery"],
+    [
+      [
+        "supervision: nothing is opened again by itself",
+        "isWanted()) return reopen()",
+        "false) return reopen()",
+        "to stay open"
+      ],
+      [
+        "supervision: what nobody needs is opened again",
+        "const isWanted = () => (",
+        "const isWanted = () => (true || ",
+        "nobody"
+      ],
+      [
+        "supervision: calls open the server all the same",
+        "if (left === undefined || last",
+        "if (true || last",
+        "three failures"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/HealthWatch.ts",
+    ["McpPool.health"],
+    [
+      ["health: a check waits for ever", "duration: timeout,", 'duration: "1 day",', "replace a frozen"],
+      ["health: calls without an answer are no sign", "      silent++\n      run(it)\n", "", "come at once"],
+      [
+        "health: our short limits count",
+        "      silent = 0\n      host.onHealthy()",
+        "      host.onHealthy()",
+        "too short"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Lease.ts",
+    ["McpPool"],
+    [["lease: it does not end", "ended ? new McpError", "false ? new McpError", "given back"]]
   ),
   ...within(
     "core",

@@ -22,6 +22,45 @@ export type Span = Exclude<Duration.Input, number | bigint>
 export type Overload = "suspend" | "reject"
 
 /**
+ * What becomes of a server that fails: its connection is lost, or cannot be opened. Until it has failed `intensity` times
+ * within `period`, every call may open it again. Then its circuit opens: calls fail at once with `CircuitOpen`, and one
+ * attempt after each pause, of `backoff` at first and of up to `maxBackoff` in the end, decides whether it closes. It is
+ * never given up.
+ *
+ * @since 0.1.0
+ */
+export interface RestartLimits {
+  /** Failures within `period` that open the circuit. Default 3. */
+  readonly intensity?: number | undefined
+  /** The time that `intensity` is counted in; what failed attempts take is left out. Default 10 seconds. */
+  readonly period?: Span | undefined
+  /** The first pause; each further one is twice as long, less up to a fifth by chance. Default 1 second. */
+  readonly backoff?: Span | undefined
+  /** The longest pause. Default 60 seconds. */
+  readonly maxBackoff?: Span | undefined
+  /** A connection that has lasted this long makes earlier failures forgotten. Default 60 seconds. */
+  readonly resetAfter?: Span | undefined
+}
+
+/**
+ * How the connection of a server is looked after: a check every so often, and one at once when a call got no answer in
+ * time. When checks in a row and calls without an answer come to `failures`, it takes no new calls, and another is opened;
+ * calls that run end on it.
+ *
+ * @since 0.1.0
+ */
+export interface HealthLimits {
+  /** What is asked: `ping` the server, have it `list` its tools, whether its `process` runs, or nothing. Default `ping`. */
+  readonly check?: "ping" | "list" | "process" | "off" | undefined
+  /** From the end of a check to the next. Default 30 seconds. */
+  readonly every?: Span | undefined
+  /** Longest time of a check. Default 5 seconds. */
+  readonly timeout?: Span | undefined
+  /** Failures after which the connection is replaced. Default 3. */
+  readonly failures?: number | undefined
+}
+
+/**
  * The limits of one server. All are optional; {@link defaults} has the values that hold otherwise.
  *
  * @since 0.1.0
@@ -49,6 +88,35 @@ export interface ServerLimits {
   readonly maxRequestBytes?: ByteSize.Input | undefined
   /** Largest message that is accepted. Default 16 MiB. */
   readonly maxMessageBytes?: ByteSize.Input | undefined
+  /** How often and when it is opened again after it failed. */
+  readonly restart?: RestartLimits | undefined
+  /** How its connection is looked after. */
+  readonly health?: HealthLimits | undefined
+}
+
+/**
+ * {@link RestartLimits} with every value present.
+ *
+ * @since 0.1.0
+ */
+export interface ResolvedRestart {
+  readonly intensity: number
+  readonly period: Duration.Duration
+  readonly backoff: Duration.Duration
+  readonly maxBackoff: Duration.Duration
+  readonly resetAfter: Duration.Duration
+}
+
+/**
+ * {@link HealthLimits} with every value present.
+ *
+ * @since 0.1.0
+ */
+export interface ResolvedHealth {
+  readonly check: "ping" | "list" | "process" | "off"
+  readonly every: Duration.Duration
+  readonly timeout: Duration.Duration
+  readonly failures: number
 }
 
 /**
@@ -68,6 +136,8 @@ export interface ResolvedLimits {
   readonly overload: Overload
   readonly maxRequestBytes: number
   readonly maxMessageBytes: number
+  readonly restart: ResolvedRestart
+  readonly health: ResolvedHealth
 }
 
 /**
@@ -86,7 +156,20 @@ export const defaults: ResolvedLimits = {
   maxWaiting: 1_000,
   overload: "suspend",
   maxRequestBytes: 1024 * 1024,
-  maxMessageBytes: 16 * 1024 * 1024
+  maxMessageBytes: 16 * 1024 * 1024,
+  restart: {
+    intensity: 3,
+    period: Duration.seconds(10),
+    backoff: Duration.seconds(1),
+    maxBackoff: Duration.seconds(60),
+    resetAfter: Duration.seconds(60)
+  },
+  health: {
+    check: "ping",
+    every: Duration.seconds(30),
+    timeout: Duration.seconds(5),
+    failures: 3
+  }
 }
 
 /** Longest wait for the server's answer to the DELETE that ends an HTTP session. */
@@ -117,6 +200,28 @@ export const count = (name: string, input: number | undefined, fallback: number,
 const bytes = (input: ByteSize.Input | undefined, fallback: number): number =>
   input === undefined ? fallback : ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(input))
 
+const restart = (limits: RestartLimits): ResolvedRestart => {
+  const { backoff, intensity, maxBackoff, period, resetAfter } = defaults.restart
+  const first = span("restart.backoff", limits.backoff, backoff)
+  return {
+    intensity: count("restart.intensity", limits.intensity, intensity, 1),
+    period: span("restart.period", limits.period, period),
+    backoff: first,
+    maxBackoff: Duration.max(first, span("restart.maxBackoff", limits.maxBackoff, maxBackoff)),
+    resetAfter: span("restart.resetAfter", limits.resetAfter, resetAfter)
+  }
+}
+
+const health = (limits: HealthLimits): ResolvedHealth => {
+  const { check, every, failures, timeout } = defaults.health
+  return {
+    check: limits.check ?? check,
+    every: span("health.every", limits.every, every),
+    timeout: span("health.timeout", limits.timeout, timeout),
+    failures: count("health.failures", limits.failures, failures, 1)
+  }
+}
+
 /**
  * Fills in the defaults.
  *
@@ -134,5 +239,7 @@ export const resolve = (limits: ServerLimits): ResolvedLimits => ({
   maxWaiting: count("maxWaiting", limits.maxWaiting, defaults.maxWaiting, 0),
   overload: limits.overload ?? defaults.overload,
   maxRequestBytes: bytes(limits.maxRequestBytes, defaults.maxRequestBytes),
-  maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes)
+  maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes),
+  restart: restart(limits.restart ?? {}),
+  health: health(limits.health ?? {})
 })

@@ -152,6 +152,23 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("@scoped-mcp/co
 }
 
 /**
+ * The connection is open, but fails its health checks; `failures` of them in a row.
+ *
+ * @since 0.1.0
+ */
+export class Unhealthy extends Schema.TaggedError<Unhealthy>("@scoped-mcp/core/Unhealthy")("Unhealthy", {
+  server: Schema.String,
+  check: Schema.String,
+  detail: Schema.String,
+  failures: Schema.Finite
+}) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    return `"${this.server}" fails its health check "${this.check}": ${this.detail}.`
+  }
+}
+
+/**
  * The connection ended while the request was on its way. The next call opens a new one.
  *
  * @since 0.1.0
@@ -437,6 +454,20 @@ export class PoolClosed extends Schema.TaggedError<PoolClosed>("@scoped-mcp/core
   }
 }
 
+/**
+ * A connection on loan was used after it had been given back.
+ *
+ * @since 0.1.0
+ */
+export class LeaseEnded extends Schema.TaggedError<LeaseEnded>("@scoped-mcp/core/LeaseEnded")("LeaseEnded", {
+  server: Schema.String
+}) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    return `The connection to "${this.server}" has been given back; use it only inside the scope it was lent to.`
+  }
+}
+
 /** @since 0.1.0 */
 export const Reason = Schema.Union([
   ConnectFailed,
@@ -444,6 +475,7 @@ export const Reason = Schema.Union([
   CallTimeout,
   Overloaded,
   CircuitOpen,
+  Unhealthy,
   ConnectionLost,
   SessionExpired,
   AuthRequired,
@@ -458,7 +490,8 @@ export const Reason = Schema.Union([
   UnknownTool,
   ServerDisabled,
   Suspended,
-  PoolClosed
+  PoolClosed,
+  LeaseEnded
 ])
 
 /**

@@ -31,6 +31,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Catalog, ServerCatalog } from "./Catalog.ts"
+import type { HealthCheck } from "./HealthCheck.ts"
 import * as Pool from "./internal/Pool.ts"
 import type { Overload, Span } from "./Limits.ts"
 import type { CallTool, Complete, Connection, GetPrompt, Platform, ReadResource } from "./McpConnection.ts"
@@ -148,6 +149,8 @@ export interface Options {
   readonly overload?: Overload | undefined
   /** Longest time of closing all servers together. Default 5 seconds. */
   readonly closeTimeout?: Span | undefined
+  /** Checks of the health of servers, by name, in place of what their `health.check` says. */
+  readonly healthChecks?: Readonly<Record<string, HealthCheck>> | undefined
 }
 
 /**

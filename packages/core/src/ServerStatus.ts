@@ -10,8 +10,9 @@ import * as Schema from "effect/Schema"
  * - `Connecting`: one is being opened.
  * - `Ready`: calls go through.
  * - `Degraded`: connected, and failing its health checks.
- * - `Recovering`: the connection, or the attempt to open one, has failed; the next call tries again.
- * - `CircuitOpen`: it failed so often that it is left alone for a while.
+ * - `Recovering`: the connection, or the attempt to open one, has failed; the next call tries again, and so does the pool
+ *   by itself after a pause, where the server is in use or to be kept open.
+ * - `CircuitOpen`: it failed so often that it is left alone for a while, and calls fail at once; one attempt decides then.
  * - `Disabled`: switched off by its configuration.
  * - `Closing`, `Closed`: the pool is ending.
  *
@@ -38,7 +39,7 @@ const next: Readonly<Record<ServerStatus, ReadonlyArray<ServerStatus>>> = {
   Ready: ["Degraded", "Recovering", "Idle", "Closing"],
   Degraded: ["Ready", "Recovering", "Idle", "Closing"],
   Recovering: ["Connecting", "CircuitOpen", "Closing", "Idle"],
-  CircuitOpen: ["Connecting", "Closing", "Idle"],
+  CircuitOpen: ["Connecting", "Recovering", "Closing", "Idle"],
   Disabled: ["Closing"],
   Closing: ["Closed"],
   // A stopped pool can be started again.

@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { McpError } from "@scoped-mcp/core"
-import { Effect, Exit, type Fiber, Logger, Random, References } from "effect"
+import { type McpError, ServerStatus } from "@scoped-mcp/core"
+import { Effect, Exit, Fiber, Logger, Random, References } from "effect"
 import { TestClock } from "effect/testing"
 import { assertLegal, eventually, make, recorded } from "./support/pool.ts"
-import { ScriptedPeer, tools } from "./support/ScriptedPeer.ts"
+import { ScriptedPeer, type Session, tools } from "./support/ScriptedPeer.ts"
 
 const names = ["a", "b", "c"]
+/** The states that some server came to in some run. */
+const reached = new Set<string>()
 const seeds = Array.from({ length: 40 }, (_, n) => `pool-${n}`)
 
 describe("a pool under everything at once", () => {
@@ -20,13 +22,23 @@ describe("a pool under everything at once", () => {
             handshake: (session) => (session % 5 === 3 ? "drop" : session % 5 === 4 ? "ignore" : "answer")
           })
       )
-      const source = (n: number) =>
+      const frozen = new Set<Session>()
+      for (const peer of peers) {
+        const answer = peer.answer.bind(peer)
+        peer.answer = (session, frame) => {
+          if (!frozen.has(session)) answer(session, frame)
+        }
+      }
+      const source = (n: number, maxWaiting = 5) =>
         peers[n]!.source({
           maxConcurrency: 3,
-          maxWaiting: 5,
+          maxWaiting,
           connectTimeout: "2 seconds",
           callIdleTimeout: "5 seconds",
-          idleTimeToLive: "20 seconds"
+          callTimeout: "20 seconds",
+          idleTimeToLive: "20 seconds",
+          health: { every: "4 seconds", timeout: "1 second", failures: 2 },
+          restart: { intensity: 3, period: "5 seconds", backoff: "500 millis", maxBackoff: "10 seconds" }
         })
       const pool = yield* make(Object.fromEntries(names.map((name, n) => [name, source(n)])), {
         maxConcurrency: 5,
@@ -47,7 +59,7 @@ describe("a pool under everything at once", () => {
         for (let step = 0; step < 120; step++) {
           const n = yield* below(names.length)
           const server = names[n]!
-          switch (yield* below(24)) {
+          switch (yield* below(28)) {
             case 0:
             case 1: {
               const call = calls[yield* below(Math.max(1, calls.length))]
@@ -93,6 +105,22 @@ describe("a pool under everything at once", () => {
             case 15:
               yield* TestClock.adjust(`${yield* below(4_000)} millis`)
               break
+            case 16: {
+              const session = peers[n]!.open[0]
+              if (session !== undefined) frozen.add(session)
+              break
+            }
+            case 17:
+              frozen.clear()
+              break
+            case 18:
+              yield* TestClock.adjust(`${yield* below(20_000)} millis`)
+              break
+            case 19:
+              yield* meanwhile(
+                pool.reload(Object.fromEntries(names.map((name, m) => [name, source(m, m === n ? 6 : 5)])))
+              )
+              break
             default: {
               const tool = ["echo", "late", "late", "hang", "die", "fail"][yield* below(6)]!
               const fiber = yield* Effect.forkDetach(Effect.exit(pool.callTool({ server, tool })), {
@@ -116,11 +144,21 @@ describe("a pool under everything at once", () => {
         assert.deepStrictEqual([leases, running, waiting], [0, 0, 0])
       }
       for (const name of names) {
-        // After all that, every server is used again.
+        // After all that, every server is used again, though every fifth connection fails and some are frozen.
         yield* eventually(
-          () => Effect.map(Effect.exit(pool.callTool({ server: name, tool: "echo" })), Exit.isSuccess),
-          3
-        ).pipe(Effect.raceFirst(Effect.andThen(TestClock.adjust("10 seconds"), Effect.never)))
+          () =>
+            Effect.gen(function* () {
+              const call = yield* Effect.forkDetach(Effect.exit(pool.callTool({ server: name, tool: "echo" })))
+              for (let second = 0; second < 12; second++) yield* TestClock.adjust("1 second")
+              return Exit.isSuccess(yield* Effect.flatten(Fiber.join(call)).pipe(Effect.exit))
+            }),
+          20
+        )
+      }
+      // As the servers see it: none runs twice, but to end its last calls, and there are none.
+      yield* eventually(() => peers.every((peer) => peer.open.length <= 1))
+      for (const { connections, server } of (yield* pool.stats).servers) {
+        assert.isAtMost(connections, 1, server)
       }
       for (const tool of ["hang", "die", "fail"]) {
         const ran = peers.reduce((total, peer) => total + peer.ran(tool), 0)
@@ -138,6 +176,14 @@ describe("a pool under everything at once", () => {
       yield* pool.close
       for (const peer of peers) assert.lengthOf(peer.open, 0)
       assertLegal(events)
+      for (const event of events) if (event._tag === "StatusChanged") reached.add(event.to)
     }).pipe(Random.withSeed(seed), Effect.provide(Logger.layer([])))
   )
+
+  it("comes to every state that a server can be in, but for the one that its configuration sets", () => {
+    assert.sameMembers(
+      [...reached],
+      ServerStatus.ServerStatus.literals.filter((status) => status !== "Disabled")
+    )
+  })
 })

@@ -288,11 +288,14 @@ describe("recovery", () => {
       for (let attempt = 1; attempt <= 3; attempt++) {
         assert.deepInclude(yield* reasonOf(pool.callTool(echo)), { _tag: "ConnectFailed", attempt })
       }
+      assert.deepInclude(yield* reasonOf(pool.callTool(echo)), { _tag: "CircuitOpen", delivery: "NotSent" })
+      yield* TestClock.adjust("10 seconds")
       yield* pool.callTool(echo)
       assert.isUndefined((yield* pool.status(server)).lastError)
       assertLegal(events)
       const tried = ["Connecting", "Recovering"] as const
-      assert.deepStrictEqual(changes(events, server), [...tried, ...tried, ...tried, "Connecting", "Ready"])
+      const last = ["CircuitOpen", "Connecting", "Ready"] as const
+      assert.deepStrictEqual(changes(events, server), [...tried, ...tried, ...tried, ...last])
     })
   )
 })
@@ -455,6 +458,32 @@ describe("leases", () => {
       assert.deepInclude((yield* pool.stats).servers[0]!, { running: 2, leases: 2 })
       yield* Scope.close(scope, Exit.void)
       assert.deepInclude((yield* pool.stats).servers[0]!, { running: 0, leases: 0 })
+    })
+  )
+
+  it.effect("are over when they were given back, though the connection is open", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const pool = yield* make({ memory: peer.source() })
+      const kept = yield* pool.use(server, Effect.succeed)
+      const requests: ReadonlyArray<Effect.Effect<unknown, McpError.McpError>> = [
+        kept.callTool({ tool: "echo" }),
+        kept.readResource({ uri: "a:b" }),
+        kept.getPrompt({ prompt: "p" }),
+        kept.complete({ ref: { prompt: "p" }, argument: { name: "a", value: "" } }),
+        kept.ping,
+        Effect.scoped(kept.subscribe("a:b")),
+        kept.setLogLevel("info"),
+        kept.listTools,
+        kept.listResources,
+        kept.listResourceTemplates,
+        kept.listPrompts
+      ]
+      for (const request of requests) {
+        assert.deepInclude(yield* reasonOf(request), { _tag: "LeaseEnded", delivery: "NotSent" })
+      }
+      assert.strictEqual(peer.ran("echo"), 0)
+      assert.strictEqual((yield* pool.use(server, (connection) => connection.callTool({ tool: "echo" }))).text, "{}")
     })
   )
 
@@ -668,6 +697,24 @@ describe("verbs", () => {
     })
   )
 
+  it.effect("a replacement is started only when what it replaces has ended, unless calls still run there", () =>
+    Effect.gen(function* () {
+      const closed = Promise.withResolvers<void>()
+      const before = new ScriptedPeer({ closing: () => closed.promise })
+      const after = new ScriptedPeer()
+      const pool = yield* make({ memory: before.source() })
+      yield* pool.callTool(echo)
+      yield* pool.replace(server, after.source())
+      const call = yield* start(pool.callTool(echo))
+      yield* before.until(() => before.last.state === "Open")
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      assert.lengthOf(after.sessions, 0)
+      closed.resolve()
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(call)))
+      assert.lengthOf(before.open, 0)
+    })
+  )
+
   it.effect("reload keeps the session of a server that is equal to before, and makes the rest be as told", () =>
     Effect.gen(function* () {
       const [same, other, gone, added] = [1, 2, 3, 4].map(() => new ScriptedPeer()) as [
@@ -715,6 +762,58 @@ describe("catalog", () => {
       )
       yield* pool.catalog
       assert.lengthOf(peer.sent("tools/list"), 1)
+    })
+  )
+
+  it.effect("reads the lists of a server once for all who ask at the same time, whoever of them leaves", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const held: Array<() => void> = []
+      const answer = peer.answer.bind(peer)
+      peer.answer = (session, frame) => {
+        if (frame.method === "tools/list") held.push(() => answer(session, frame))
+        else answer(session, frame)
+      }
+      const pool = yield* make({ memory: peer.source() })
+      const asking = yield* Effect.forEach(Array.from({ length: 20 }), () => start(pool.catalogOf(server)))
+      yield* peer.until(() => held.length === 1)
+      yield* Fiber.interrupt(asking[0]!)
+      // One that asks after a change is not given what was read before it.
+      peer.last.notify("notifications/tools/list_changed")
+      for (let turn = 0; turn < 5; turn++) yield* Effect.yieldNow
+      const late = yield* start(pool.catalogOf(server))
+      yield* peer.until(() => held.length === 2)
+      held[0]!()
+      for (const asked of asking.slice(1)) assert.isTrue(Exit.isSuccess(yield* Fiber.join(asked)))
+      assert.isUndefined(late.pollUnsafe())
+      held[1]!()
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(late)))
+      assert.deepStrictEqual([peer.sent("tools/list").length, (yield* pool.stats).running], [2, 0])
+    })
+  )
+
+  it.effect("publishes no snapshot that leaves out who could not be asked", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      let up = false
+      const other = new ScriptedPeer({ handshake: () => (up ? "answer" : "drop") })
+      const pool = yield* make({ memory: peer.source(), other: other.source() })
+      const seen: Array<readonly [number, number, ReadonlyArray<string>]> = []
+      yield* Effect.forkDetach(
+        Stream.runForEach(pool.catalogs, ({ servers, unavailable, version }) =>
+          Effect.sync(() => seen.push([version, servers.length, unavailable.map((error) => error.server)]))
+        ),
+        { startImmediately: true }
+      )
+      yield* pool.catalog
+      yield* eventually(() => seen.length === 1)
+      up = true
+      yield* pool.catalog
+      yield* eventually(() => seen.length === 2)
+      assert.deepStrictEqual(seen, [
+        [1, 1, ["other"]],
+        [2, 2, []]
+      ])
     })
   )
 

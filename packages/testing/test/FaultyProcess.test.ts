@@ -23,7 +23,11 @@ interface Expected {
   /** Processes that were servers. */
   readonly servers: number
   readonly shell?: boolean
+  readonly health?: Limits.HealthLimits
 }
+
+/** Often enough to have found a frozen server out before the first call on it is given up. */
+const watched: Limits.HealthLimits = { every: "50 millis", timeout: "100 millis", failures: 2 }
 
 const ok = { outcomes: ["ok", "ok"], runs: 2, servers: 1 }
 const lost = "ConnectionLost OutcomeUnknown"
@@ -40,6 +44,7 @@ const table: ReadonlyArray<Expected> = [
     runs: 1,
     servers: 2
   },
+  { faults: [Fault.first(Fault.frozen(3), 1)], outcomes: [silent, "ok"], runs: 1, servers: 2, health: watched },
   { faults: [Fault.first(Fault.frozen(3), 1)], outcomes: [silent, silent], runs: 0, servers: 1 },
   { faults: [Fault.stdoutNoise("Welcome!", "{ not json", '{"json":"but no message"}')], ...ok },
   { faults: [Fault.splitFrames(3), Fault.slowStart("200 millis")], ...ok },
@@ -51,7 +56,13 @@ const table: ReadonlyArray<Expected> = [
     servers: 1
   },
   { faults: [Fault.first(Fault.halfAnswers, 1)], outcomes: [lost, "ok"], runs: 2, servers: 2 },
-  { faults: [Fault.stopReading(2)], outcomes: [silent, silent], runs: 0, servers: 1 },
+  {
+    faults: [Fault.first(Fault.stopReading(2), 1)],
+    outcomes: [silent, "ok"],
+    runs: 1,
+    servers: 2,
+    health: watched
+  },
   {
     faults: [Fault.flapping({ calls: 1, down: "1 minute" })],
     outcomes: ["ok", lost, "ConnectFailed NotSent"],
@@ -63,12 +74,12 @@ const table: ReadonlyArray<Expected> = [
 /** A pool over one process, which is closed, and whose processes are looked for, at the end. */
 const withServer = Effect.fnUntraced(
   function* <A, E>(
-    { faults, shell }: Pick<Expected, "faults" | "shell">,
+    { faults, health, shell }: Pick<Expected, "faults" | "health" | "shell">,
     use: (journal: Journal.Journal) => Effect.Effect<A, E, McpPool.McpPool>
   ) {
     const { journal, path } = yield* Journal.temporary
     const config = FaultyServer.stdio(
-      { module, journal: path, shell, env: { LIBRARY_TOKEN: secret }, ...limits },
+      { module, journal: path, shell, env: { LIBRARY_TOKEN: secret }, ...limits, health },
       faults
     )
     const scope = yield* Scope.make()
@@ -86,7 +97,7 @@ describe("a server that is a process", () => {
   for (const expected of table) {
     const faults = expected.faults.map(Fault.print).join(" and ")
     it.live(
-      `${expected.shell === true ? "behind a shell " : ""}with ${faults || "no fault"}: ${expected.outcomes.join(", ")}`,
+      `${expected.shell === true ? "behind a shell " : ""}${expected.health === undefined ? "" : "watched "}with ${faults || "no fault"}: ${expected.outcomes.join(", ")}`,
       () =>
         withServer(
           expected,

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { McpPool } from "@scoped-mcp/core"
 import { McpNode } from "@scoped-mcp/node"
 import { Fault, FaultyServer, Journal, TestPool } from "@scoped-mcp/testing"
-import { type Duration, Effect, Fiber, Option, Stream } from "effect"
+import { type Duration, Effect, Fiber, Option, Random, Stream } from "effect"
 import { outcome, server, tryLend } from "./support/calls.ts"
 import library from "./support/library.ts"
 
@@ -103,14 +103,21 @@ describe("a server in memory, under virtual time", () => {
       assert.strictEqual(yield* tryLend("Emma"), "ok")
       yield* TestPool.adjust("20 seconds")
       assert.strictEqual(yield* tryLend("Persuasion"), "ConnectFailed NotSent")
-      yield* TestPool.adjust("30 seconds")
+      yield* TestPool.adjust("25 seconds")
+      assert.strictEqual(yield* tryLend("Persuasion"), "CircuitOpen NotSent")
+      // It is tried again while it is down, and once more soon after it is back.
+      yield* TestPool.adjust("11 seconds")
       assert.strictEqual(yield* tryLend("Persuasion"), "ok")
       const opened = (yield* journal).filter((entry) => entry._tag === "SessionOpened")
       assert.deepStrictEqual(
         opened.map((entry) => entry.at >= 50_000),
         [false, true]
       )
-    }).pipe(Effect.provide(pool(Fault.flapping({ after: "20 seconds", down: "30 seconds" }))))
+    }).pipe(
+      Effect.provide(pool(Fault.flapping({ after: "20 seconds", down: "30 seconds" }))),
+      // The pauses between attempts are a matter of chance.
+      Random.withSeed("a server that flaps")
+    )
   )
 
   it.effect("whose late answer meets nobody answers the next call with its own", () =>
@@ -123,7 +130,15 @@ describe("a server in memory, under virtual time", () => {
       assert.strictEqual((yield* Effect.exit(Fiber.join(next)))._tag, "Failure")
       const sent = (yield* journal).filter((entry) => entry._tag === "FrameSent" && entry.at > 60_000)
       assert.strictEqual(sent.length, 2)
-    }).pipe(Effect.provide(pool(Fault.lateAnswers("70 seconds"))))
+    }).pipe(
+      Effect.provide(
+        TestPool.layer({
+          servers: { library: FaultyServer.make(library, [Fault.lateAnswers("70 seconds")]) },
+          // It would not be used for long.
+          limits: { health: { check: "off" } }
+        })
+      )
+    )
   )
 
   it.effect("that gets another tool is listed anew, and its new tool can be called", () =>
@@ -207,8 +222,9 @@ describe("a server in memory, under virtual time", () => {
           assert.deepStrictEqual(Journal.openSessions(entries), [], name)
         }
         const unknown = ["CallTimeout OutcomeUnknown", "ConnectionLost OutcomeUnknown"]
-        const known = ["ConnectFailed NotSent", "InvalidResult Answered", "ProtocolError Answered", "ok"]
-        assert.deepStrictEqual([...seen].sort(), [...unknown, ...known].sort())
+        const notSent = ["CircuitOpen NotSent", "ConnectFailed NotSent"]
+        const known = ["InvalidResult Answered", "ProtocolError Answered", "ok"]
+        assert.deepStrictEqual([...seen].sort(), [...unknown, ...notSent, ...known].sort())
       })
   )
 })

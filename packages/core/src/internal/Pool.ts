@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
@@ -21,13 +22,13 @@ import { isSame, type Server } from "../ServerSource.ts"
 import * as Admission from "./Admission.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
 import { nearest } from "./nearest.ts"
+import * as PoolLogs from "./poolLogs.ts"
+import * as PoolMetrics from "./poolMetrics.ts"
 import type { PoolShared } from "./PoolShared.ts"
+import { realTime } from "./realTime.ts"
 import * as ServerSlot from "./ServerSlot.ts"
 
 const warmupConcurrency = 32
-
-/** Closing runs on real time, whatever clock the pool has: real processes do not know another. */
-const realTime = Clock.Clock.defaultValue()
 
 const defaults = { acquireTimeout: Duration.seconds(30), maxConcurrency: 100, maxWaiting: 1_000 } as const
 
@@ -54,16 +55,33 @@ export const make = Effect.fnUntraced(function* (
     Effect.runSync(PubSub.publish(events, event))
   }
 
-  const snapshot = (unavailable: ReadonlyArray<McpError>): Catalog => ({
-    version: catalogVersion,
-    servers: [...slots.values()].flatMap((slot) => slot.knownCatalog() ?? []),
-    unavailable
-  })
+  /** Those who gather a snapshot; what changes meanwhile is in it, and published with it. */
+  let gathering = 0
+  let versionIsNew = false
+  let unavailableBefore = ""
 
-  const publishCatalog = (unavailable: ReadonlyArray<McpError>) =>
-    SubscriptionRef.updateSome(catalogs, (last) =>
-      last.version === catalogVersion ? Option.none() : Option.some(snapshot(unavailable))
+  const nextVersion = () => {
+    if (!versionIsNew) catalogVersion++
+    versionIsNew = true
+  }
+
+  const publish = Effect.suspend(() => {
+    const enabled = [...slots.values()].filter((slot) => slot.source.disabled === undefined)
+    const unavailable = enabled.flatMap((slot) => slot.unavailable() ?? [])
+    const names = unavailable.map(({ server }) => server).join("\n")
+    // Who cannot be asked any more, or can again, makes it another snapshot.
+    if (names !== unavailableBefore) nextVersion()
+    unavailableBefore = names
+    versionIsNew = false
+    const servers = [...slots.values()].flatMap((slot) => slot.knownCatalog() ?? [])
+    const catalog: Catalog = { version: catalogVersion, servers, unavailable }
+    return Effect.as(
+      SubscriptionRef.updateSome(catalogs, (last) =>
+        last.version === catalog.version ? Option.none() : Option.some(catalog)
+      ),
+      catalog
     )
+  })
 
   const shared: PoolShared = {
     namespace,
@@ -82,14 +100,22 @@ export const make = Effect.fnUntraced(function* (
     ),
     acquireTimeout,
     closeTimeout,
+    healthChecks: options.healthChecks ?? {},
     run,
     emit,
+    ending: (server) => [...discarded].flatMap((slot) => (slot.name === server ? slot.ending() : [])),
     catalogChanged: (server) => {
-      catalogVersion++
+      nextVersion()
       emit({ _tag: "CatalogChanged", server, version: catalogVersion })
-      run(publishCatalog([]))
+      run(PoolLogs.log("catalogChanged", { namespace, server }))
+      if (gathering === 0) run(publish)
     }
   }
+
+  const hideMetrics = PoolMetrics.ofPool(context, namespace, () => ({
+    running: shared.gate.running(),
+    waiting: shared.gate.waiting()
+  }))
 
   for (const [name, source] of Object.entries(options.servers)) {
     slots.set(name, ServerSlot.make(shared, name, source))
@@ -146,22 +172,49 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 
+  /** A span for a request under one of the caller's, and nothing where there is none. */
+  const traced = <A>(
+    name: string,
+    attributes: Readonly<Record<string, string>>,
+    request: Effect.Effect<A, McpError>
+  ): Effect.Effect<A, McpError> =>
+    Effect.withFiber((fiber) =>
+      fiber.cache.span === undefined
+        ? request
+        : Effect.withSpan(request, `McpPool.${name}`, {
+            attributes: { namespace, ...attributes },
+            captureStackTrace: false
+          })
+    )
+
   const callTool = (call: ForServer & CallTool) =>
-    onSlot(call.server, (slot) =>
-      Effect.catch(
-        slot.request((connection) => connection.callTool(call)),
-        (error) => orUnknownTool(slot, call.tool, error)
+    traced(
+      "callTool",
+      { server: call.server, tool: call.tool },
+      onSlot(call.server, (slot) =>
+        Effect.catch(
+          slot.request((connection) => connection.callTool(call)),
+          (error) => orUnknownTool(slot, call.tool, error)
+        )
       )
     )
 
-  const catalog = Effect.gen(function* () {
+  const catalog = Effect.suspend(() => {
     const enabled = [...slots.values()].filter((slot) => slot.source.disabled === undefined)
-    const outcomes = yield* Effect.forEach(enabled, (slot) => Effect.result(slot.catalog), {
-      concurrency: warmupConcurrency
-    })
-    const unavailable = outcomes.flatMap((outcome) => (outcome._tag === "Failure" ? [outcome.failure] : []))
-    yield* publishCatalog(unavailable)
-    return snapshot(unavailable)
+    gathering++
+    return Effect.forEach(enabled, (slot) => Effect.result(slot.catalog), {
+      concurrency: warmupConcurrency,
+      discard: true
+    }).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          gathering--
+          // What has been read by then is known all the same.
+          if (Exit.isFailure(exit)) run(publish)
+        })
+      ),
+      Effect.andThen(publish)
+    )
   })
 
   const warmOne = (server: string): Effect.Effect<readonly [string, Warmed]> =>
@@ -175,7 +228,7 @@ export const make = Effect.fnUntraced(function* (
       if (state === "Closed") return
       state = to
       const startedAt = realTime.monotonicTimeNanosUnsafe()
-      yield* Effect.logInfo("Closing all MCP connections")
+      yield* PoolLogs.log("closingAll", { namespace })
       shared.gate.refuseAll(closedError("*"))
       const ended = Effect.forEach([...slots.values(), ...discarded], (slot) => slot.shutDown(to), {
         concurrency: "unbounded"
@@ -190,17 +243,22 @@ export const make = Effect.fnUntraced(function* (
       const failedCount = Option.isNone(outcomes) ? slots.size : sum("failed")
       const closedCount = sum("closed") - sum("failed")
       if (Option.isNone(outcomes)) {
-        yield* Effect.logWarning(`Closing MCP connections timed out after ${Duration.format(closeTimeout)}`)
+        yield* PoolLogs.log("closeAllTimedOut", {
+          namespace,
+          limit: PoolLogs.seconds(Duration.toMillis(closeTimeout))
+        })
       }
       const last: PoolEvent = { _tag: "PoolEnded", state: to, closedCount, failedCount, closedIn }
       if (to === "Closed") {
+        hideMetrics()
+        for (const slot of slots.values()) slot.hide()
         slots.clear()
         // The last of the events ends their stream, and so does it that of the snapshots.
         PubSub.endUnsafe(events, last)
         yield* Deferred.succeed(over, undefined)
       } else emit(last)
-      yield* Effect.logInfo("All MCP connections closed").pipe(Effect.annotateLogs({ closedCount, failedCount }))
-    }).pipe(Effect.annotateLogs({ namespace }), Effect.uninterruptible, Effect.provideContext(context))
+      yield* PoolLogs.log("closedAll", { namespace, closedCount, failedCount })
+    }).pipe(Effect.uninterruptible, Effect.provideContext(context))
 
   const ending = yield* Semaphore.make(1)
   const stop = ending.withPermits(1)(Effect.suspend(() => (state === "Running" ? end("Stopped") : Effect.void)))
@@ -219,10 +277,11 @@ export const make = Effect.fnUntraced(function* (
   /** Takes a slot out of use: its running calls end on its connection, which is released with the last of them. */
   const discard = (slot: ServerSlot.ServerSlot) => {
     discarded.add(slot)
+    const gone = slot.discard()
     if (slot.knownCatalog() !== undefined) shared.catalogChanged(slot.name)
     run(
       Effect.andThen(
-        slot.dispose,
+        gone,
         Effect.sync(() => discarded.delete(slot))
       )
     )
@@ -254,11 +313,30 @@ export const make = Effect.fnUntraced(function* (
 
   const service: McpPoolService = {
     callTool,
-    readResource: (read) => onSlot(read.server, (slot) => slot.request((connection) => connection.readResource(read))),
-    getPrompt: (get) => onSlot(get.server, (slot) => slot.request((connection) => connection.getPrompt(get))),
+    readResource: (read) =>
+      traced(
+        "readResource",
+        { server: read.server },
+        onSlot(read.server, (slot) => slot.request((connection) => connection.readResource(read)))
+      ),
+    getPrompt: (get) =>
+      traced(
+        "getPrompt",
+        { server: get.server, prompt: get.prompt },
+        onSlot(get.server, (slot) => slot.request((connection) => connection.getPrompt(get)))
+      ),
     complete: (complete) =>
-      onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete))),
-    catalogOf: (server) => onSlot(server, (slot) => slot.catalog),
+      traced(
+        "complete",
+        { server: complete.server },
+        onSlot(complete.server, (slot) => slot.request((connection) => connection.complete(complete)))
+      ),
+    catalogOf: (server) =>
+      traced(
+        "catalogOf",
+        { server },
+        onSlot(server, (slot) => slot.catalog)
+      ),
     catalog,
     catalogs: SubscriptionRef.changes(catalogs).pipe(
       Stream.filter(({ version }) => version > 0),

@@ -98,6 +98,21 @@ const inheritEnv = field("minimal, none, all, or a list of variable names", (inp
   return names.every((name) => typeof name === "string") ? names : undefined
 })
 
+const restart = Schema.Struct({
+  intensity: Schema.optionalKey(count(1)),
+  period: Schema.optionalKey(span),
+  backoff: Schema.optionalKey(span),
+  maxBackoff: Schema.optionalKey(span),
+  resetAfter: Schema.optionalKey(span)
+})
+
+const health = Schema.Struct({
+  check: Schema.optionalKey(oneOf(["ping", "list", "process", "off"])),
+  every: Schema.optionalKey(span),
+  timeout: Schema.optionalKey(span),
+  failures: Schema.optionalKey(count(1))
+})
+
 const limits = {
   connectTimeout: Schema.optionalKey(span),
   callIdleTimeout: Schema.optionalKey(span),
@@ -110,6 +125,8 @@ const limits = {
   overload: Schema.optionalKey(oneOf(["suspend", "reject"])),
   maxRequestBytes: Schema.optionalKey(size),
   maxMessageBytes: Schema.optionalKey(size),
+  restart: Schema.optionalKey(restart),
+  health: Schema.optionalKey(health),
   /** As the files of other hosts say it: `callTimeout`. */
   timeout: Schema.optionalKey(span)
 }

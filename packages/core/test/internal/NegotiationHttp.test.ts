@@ -22,7 +22,7 @@ const serving = (sent: Array<Sent>, answer: (sent: Sent) => Answer | undefined) 
   Layer.merge(
     Layer.succeed(ProcessOwner.ProcessOwner, {
       added: () => ({}),
-  spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
+      spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
     }),
     Layer.succeed(HttpDispatcher.HttpDispatcher, {
       fetch: () => Promise.reject(new Error("nobody fetches")),
