@@ -165,6 +165,16 @@ export interface Complete extends CallEngine.CallOptions {
   readonly context?: Readonly<Record<string, string>> | undefined
 }
 
+/**
+ * A request that has no verb of its own: those of extensions.
+ *
+ * @since 0.1.0
+ */
+export interface RawRequest extends CallEngine.CallOptions {
+  readonly method: string
+  readonly params?: Readonly<Record<string, unknown>> | undefined
+}
+
 /** @since 0.1.0 */
 export interface Connection {
   readonly info: ConnectionInfo
@@ -177,6 +187,8 @@ export interface Connection {
   readonly readResource: (read: ReadResource) => Effect.Effect<ReadResourceResult, McpError>
   readonly getPrompt: (get: GetPrompt) => Effect.Effect<GetPromptResult, McpError>
   readonly complete: (complete: Complete) => Effect.Effect<CompleteResult["completion"], McpError>
+  /** Sends any request and gives its result as it is. */
+  readonly request: (request: RawRequest) => Effect.Effect<Readonly<Record<string, unknown>>, McpError>
   readonly ping: Effect.Effect<void, McpError>
   /**
    * All tools, over all pages; empty when the server offers none. The lists of the other kinds likewise. All pages of a
@@ -456,6 +468,7 @@ export const make = Effect.fnUntraced(function* (
           : unusable("completion/complete", "it has no values")
       })
     },
+    request: ({ method, params, ...options }) => engine.request(method, params ?? {}, options),
     ping: Effect.asVoid(engine.request(era === "modern" ? "server/discover" : "ping", {})),
     listTools,
     listResources: list(Listing.resources, capabilities.resources),

@@ -357,6 +357,29 @@ export class InvalidResult extends Schema.TaggedError<InvalidResult>("@scoped-mc
 }
 
 /**
+ * A skill, or a file of it, is not what the server says it is, and must not be used: the entry breaks the rules
+ * (`Entry`), it does not list the file (`Unlisted`), or the file has another size, digest or frontmatter.
+ *
+ * @since 0.1.0
+ */
+export class SkillRejected extends Schema.TaggedError<SkillRejected>("@scoped-mcp/core/SkillRejected")(
+  "SkillRejected",
+  {
+    server: Schema.String,
+    uri: Schema.String,
+    check: Schema.Literals(["Entry", "Unlisted", "Size", "Digest", "Frontmatter"]),
+    detail: Schema.String
+  }
+) {
+  get delivery(): Delivery {
+    return this.check === "Entry" || this.check === "Unlisted" ? "NotSent" : "Answered"
+  }
+  override get message() {
+    return `The skill ${this.uri} of "${this.server}" was rejected (${this.check.toLowerCase()}): ${this.detail}. Do not use it; list the skills again if the server may have changed it.`
+  }
+}
+
+/**
  * A message is larger than its limit: ours was not sent, or the server's was dropped while it arrived.
  *
  * @since 0.1.0
@@ -485,6 +508,7 @@ export const Reason = Schema.Union([
   InputRequired,
   ToolError,
   InvalidResult,
+  SkillRejected,
   MessageTooLarge,
   UnknownServer,
   UnknownTool,
