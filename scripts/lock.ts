@@ -23,7 +23,9 @@ const platformOf = (name: string) => ({
 })
 
 const files =
-  process.argv.length > 2 ? process.argv.slice(2) : ["package-lock.json", "packages/bench/package-lock.json"]
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : ["package-lock.json", "packages/bench/package-lock.json", "packages/conformance/package-lock.json"]
 for (const file of files) {
   const lock = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, Entry> }
   let added = 0
