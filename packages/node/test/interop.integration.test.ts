@@ -187,7 +187,8 @@ describe("is used again", () => {
         process.kill(first.pid, "SIGKILL")
         const lost = yield* timed(Fiber.join(running))
         assert.deepInclude(lost.value.reason, { _tag: "ConnectionLost" as const, delivery: "OutcomeUnknown" as const })
-        assert.isBelow(lost.millis, 2_000)
+        // The rest of an answer may be had from a later stream, which is tried for a while; here there is none.
+        assert.isBelow(lost.millis, transport === "sse" ? 2_000 : 12_000)
         // A socket that was kept alive may have to be found dead first; after that nobody listens.
         yield* eventually(Effect.flip(Uses.echo()), ({ delivery }) => delivery === "NotSent")
         yield* Servers.startEverything(port, transport)
