@@ -40,7 +40,7 @@ const enterprise = Effect.gen(function* () {
     clientId: yield* text("client_id"),
     clientSecret: yield* text("client_secret"),
     idp: {
-      issuer: yield* text("idp_issuer"),
+      tokenEndpoint: yield* text("idp_token_endpoint"),
       clientId: yield* text("idp_client_id"),
       idToken: yield* text("idp_id_token")
     }

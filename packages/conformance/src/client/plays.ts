@@ -47,9 +47,6 @@ const callThoseThatAreValid = Effect.gen(function* () {
   for (const { name } of tools) yield* call(name, { region: "us-west1" })
 })
 
-/** Keeps the connection while its stream of notifications ends and is opened again, two seconds later. */
-const stay = Effect.flatMap(McpPool.McpPool, (pool) => pool.use(server, () => Effect.sleep("3 seconds")))
-
 const listSkills = Skills.list({ server })
 
 /** Loads the first skill, then reads a file of it. */
@@ -70,7 +67,7 @@ export const plays: Readonly<Record<string, Play>> = {
   initialize: catalog,
   tools_call: Effect.andThen(catalog, call("add_numbers", { a: 5, b: 3 })),
   "elicitation-sep1034-client-defaults": callAll,
-  "sse-retry": stay,
+  "sse-retry": callAll,
   "request-metadata": catalog,
   "sep-2322-client-request-state": callAll,
   "http-standard-headers": useAll,
