@@ -32,6 +32,8 @@ export interface Check {
 export interface Outcome extends Run {
   readonly passed: boolean
   readonly checks: number
+  /** What the scenario would have checked, had the client done it. */
+  readonly skipped: ReadonlyArray<string>
   /** Why it did not pass. */
   readonly complaints: ReadonlyArray<string>
   readonly seconds: number
@@ -53,6 +55,7 @@ export const judge = (
     ...run,
     passed: told.code === 0 && told.checks.length > 0,
     checks: told.checks.filter(({ status }) => status === "SUCCESS").length,
+    skipped: told.checks.filter(({ status }) => status === "SKIPPED").map(({ name }) => name),
     complaints: [
       ...bad.map(({ errorMessage, name }) => (errorMessage === undefined ? name : `${name}: ${errorMessage}`)),
       ...(said === undefined ? [] : [said])
@@ -61,9 +64,10 @@ export const judge = (
   }
 }
 
-export const line = ({ checks, complaints, leg, passed, scenario, seconds }: Outcome): string =>
+export const line = ({ checks, complaints, leg, passed, scenario, seconds, skipped }: Outcome): string =>
   [
     `${passed ? "ok  " : "FAIL"} ${leg.padEnd(10)} ${scenario.padEnd(44)} ${String(checks).padStart(2)} checks ${seconds.toFixed(1).padStart(5)} s`,
+    ...(skipped.length === 0 ? [] : [`       skipped: ${skipped.join(", ")}`]),
     ...(passed ? [] : complaints.slice(0, 5).map((complaint) => `       ${complaint}`))
   ].join("\n")
 

@@ -7,6 +7,7 @@ const outcome = (change: Partial<Outcome> = {}): Outcome => ({
   ...run,
   passed: true,
   checks: 1,
+  skipped: [],
   complaints: [],
   seconds: 1,
   ...change
@@ -35,6 +36,11 @@ describe("a run", () => {
     assert.deepInclude(judge(run, told), { passed: true, checks: 1 })
     assert.isFalse(judge(run, { ...told, checks: [] }).passed)
     assert.isFalse(judge(run, { ...told, code: 1 }).passed)
+  })
+
+  it("tells what was not checked", () => {
+    const checks = [...told.checks, { name: "b", status: "SKIPPED" }]
+    assert.include(line(judge(run, { ...told, checks })), "skipped: b")
   })
 
   it("says why it did not pass", () => {

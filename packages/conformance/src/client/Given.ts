@@ -1,5 +1,8 @@
 /** What the suite tells the client under test: the scenario, the address of its server, and values to use. */
-import { Config, Context, Effect, Schema } from "effect"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const Values = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 

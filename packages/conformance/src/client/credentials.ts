@@ -1,6 +1,8 @@
 /** How the client under test is authorised in each scenario: with what the scenario gives it, and as a user would write it. */
 import { Authorization, AuthorizationBrowser } from "@scoped-mcp/core"
-import { Effect, Layer, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import { type Given, value } from "./Given.ts"
 
 const text = (name: string) => value(name, Schema.String)

@@ -1,7 +1,8 @@
 /** The client under test. The suite starts it once for each scenario; it exits with 1 when the scenario's play fails. */
 import { McpPool, ServerConfig, TokenStore } from "@scoped-mcp/core"
 import { McpNode, runMain } from "@scoped-mcp/node"
-import { Effect, Layer } from "effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { credentials, person } from "./credentials.ts"
 import { fromProcess, Given } from "./Given.ts"
 import { authorised, plays, server } from "./plays.ts"

@@ -1,6 +1,8 @@
 /** What the client under test does in each scenario. All of it goes through the pool. */
 import { type McpError, McpPool, Skills } from "@scoped-mcp/core"
-import { type Cause, Effect, Schema } from "effect"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type Given, value } from "./Given.ts"
 
 /** The name of the scenario's server in the pool. */
