@@ -9,10 +9,11 @@ export interface Run {
 export const legs = ["2025-11-25", "2026-07-28", "2025-03-26", "extension"]
 
 /**
- * What the pinned release of the suite has. A client that leaves out what it is asked for has checks skipped, and the suite
- * is content with that; so they are counted here.
+ * The runs that the pinned release of the suite has, and the successful checks that our client comes to in them. A client
+ * that leaves out what it is asked for has checks skipped, and the suite is content with that; so they are counted here.
+ * The number is the client's own: who asks an authorisation server more often meets more checks.
  */
-export const whole = { runs: 64, checks: 770 }
+export const whole = { runs: 64, checks: 765 }
 
 /** Reads `conformance list --client`: one line for each scenario, with the revisions it exists in. */
 export const parseList = (text: string): ReadonlyArray<Run> =>
