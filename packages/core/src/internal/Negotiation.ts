@@ -78,6 +78,13 @@ const speaksOfLegacy = (reason: Reason): reason is ProtocolError => {
   return !(reason.code === unsupportedVersion && Array.isArray(supported) && supported.some(isModern))
 }
 
+/** The server refuses the revision we asked in, and then names it among those it speaks. */
+const isContradictory = ({ reason }: McpError): boolean => {
+  if (reason._tag !== "ProtocolError" || reason.code !== unsupportedVersion || !isRecord(reason.data)) return false
+  const { supported } = reason.data
+  return Array.isArray(supported) && supported.includes(modernVersion)
+}
+
 /** The first request that was made in an era we only remember was refused unread by a server that speaks another. */
 const disproves = (reason: Reason): boolean =>
   reason._tag === "ProtocolError" &&
@@ -135,7 +142,13 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
       try: () => line.wire.transport().start(),
       catch: (cause) => new McpError({ reason: lost(scrub(String(cause))) })
     }).pipe(
-      Effect.andThen(line.engine.request("server/discover", { _meta: envelope }, limits)),
+      Effect.andThen(
+        // Asked again with what it named, which is the same; once.
+        Effect.retry(line.engine.request("server/discover", { _meta: envelope }, limits), {
+          times: 1,
+          while: isContradictory
+        })
+      ),
       Effect.map((result) => result as unknown as DiscoverResult)
     )
 

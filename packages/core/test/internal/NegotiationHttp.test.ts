@@ -154,6 +154,21 @@ describe("the era of a server over HTTP", () => {
     })
   )
 
+  it.effect("is asked for once more where the revision is refused and then named", () =>
+    Effect.gen(function* () {
+      const refusal = { code: -32_022, message: "no", data: { supported: ["2026-07-28"] } }
+      let refusals = 0
+      const once = yield* open((asked) => (refusals++ === 0 ? { status: 400, error: refusal } : modern(asked)))
+      assert.strictEqual(once.connection.info.era, "modern")
+      assert.deepStrictEqual(methods(once.sent), ["server/discover", "server/discover"])
+      const sent: Array<Sent> = []
+      const always = serving(sent, () => ({ status: 400, error: refusal }))
+      const error = yield* Effect.flip(McpConnection.make("web", config()).pipe(Effect.provide(always)))
+      assert.strictEqual(error.reason._tag, "ConnectFailed")
+      assert.deepStrictEqual(methods(sent), ["server/discover", "server/discover"])
+    })
+  )
+
   it.effect("is not taken for the old one where the probe is met with silence", () =>
     Effect.gen(function* () {
       const sent: Array<Sent> = []
