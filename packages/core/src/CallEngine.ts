@@ -115,13 +115,14 @@ interface Pending {
 const mayAsk = new Set(["tools/call", "prompts/get", "resources/read"])
 
 /**
- * What is wrong with the kind of a result in the 2026 era.
+ * What is wrong with the kind of a result in the 2026 era. A result of no kind is complete; only from a server that is not
+ * known for sure to speak this revision it may be a sign that it does not.
  *
  * https://modelcontextprotocol.io/specification/2026-07-28/basic/index#result-types
  */
-const wrongKind = (method: string, result: Readonly<Record<string, unknown>>): string | undefined => {
+const wrongKind = (method: string, result: Readonly<Record<string, unknown>>, isSure: boolean): string | undefined => {
   const kind = result["resultType"]
-  if (kind === "complete") return undefined
+  if (kind === "complete" || (kind === undefined && isSure)) return undefined
   if (kind === "input_required") return mayAsk.has(method) ? undefined : "it asks for input, which it may not"
   return kind === undefined ? "it has no resultType" : `its resultType is ${JSON.stringify(kind)}`
 }
@@ -161,7 +162,7 @@ export const make = (
   const onResponse = (call: Pending, frame: Frame) => {
     const { error, result } = frame
     if (isRecord(result)) {
-      const wrong = envelope === undefined ? undefined : wrongKind(call.method, result)
+      const wrong = envelope === undefined ? undefined : wrongKind(call.method, result, refused === undefined)
       if (wrong !== undefined) {
         return fail(call, new InvalidResult({ server, request: call.method, detail: wrong }))
       }

@@ -155,12 +155,19 @@ describe("the era", () => {
 
     it.effect.each([
       [{ content: [], resultType: "partial" }, 'its resultType is "partial"'],
-      [{ content: [], resultType: undefined }, "it has no resultType"],
       [{ content: [], resultType: 7 }, "its resultType is 7"]
     ] as const)("has results of known kinds only: %j", ([result, detail]) =>
       Effect.gen(function* () {
         const connection = yield* open(modernPeer({ tools: { t: (call) => call.reply(result) } }))
         assert.deepInclude(yield* reasonOf(connection.callTool({ tool: "t" })), { _tag: "InvalidResult", detail })
+      })
+    )
+
+    it.effect("has results of no kind, which are complete", () =>
+      Effect.gen(function* () {
+        const result = { content: [{ type: "text", text: "done" }], resultType: undefined }
+        const connection = yield* open(modernPeer({ tools: { t: (call) => call.reply(result) } }))
+        assert.strictEqual((yield* connection.callTool({ tool: "t" })).text, "done")
       })
     )
 
