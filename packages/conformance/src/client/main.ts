@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { credentials, person } from "./credentials.ts"
 import { fromProcess, Given } from "./Given.ts"
+import { handlers } from "./handlers.ts"
 import { authorised, plays, server } from "./plays.ts"
 
 const program = Effect.gen(function* () {
@@ -15,7 +16,7 @@ const program = Effect.gen(function* () {
   const auth = needsAuth ? yield* Effect.provideService(credentials(scenario), Given, given) : undefined
   const pool = McpPool.layer({ servers: { [server]: ServerConfig.http({ url, auth }) } })
   // Nothing of one scenario is known to the next.
-  const host = Layer.merge(person, TokenStore.layerMemory)
+  const host = Layer.mergeAll(handlers, person, TokenStore.layerMemory)
   yield* play.pipe(Effect.provide(Layer.provide(pool, host)), Effect.provideService(Given, given), Effect.scoped)
 })
 
