@@ -55,6 +55,9 @@ const context7Env = Effect.map(Servers.listen(libraries), (port) => ({
   CONTEXT7_TELEMETRY_DISABLED: "1"
 }))
 
+const context7OverStdio = (era: ServerConfig.Era) =>
+  Effect.map(context7Env, (env) => Servers.stdio(Servers.programs.context7, ["--transport", "stdio"], env, era))
+
 const context7OverHttp = Effect.gen(function* () {
   const port = yield* Servers.freePort
   const args = ["--transport", "http", "--port", String(port)]
@@ -97,12 +100,9 @@ const table: ReadonlyArray<readonly [name: string, start: Servers.Start, use: Us
     Effect.sync(() => Servers.stdio(Servers.programs.sequentialThinking, [])),
     Uses.sequentialThinking
   ],
-  [
-    "context7-mcp over stdio",
-    Effect.map(context7Env, (env) => Servers.stdio(Servers.programs.context7, ["--transport", "stdio"], env)),
-    Uses.context7
-  ],
-  ["context7-mcp over HTTP", context7OverHttp, Uses.context7],
+  ["context7-mcp over stdio, which is asked the old way first", context7OverStdio("auto"), Uses.context7("legacy")],
+  ["context7-mcp over stdio, in the modern era", context7OverStdio("modern"), Uses.context7("modern")],
+  ["context7-mcp over HTTP", context7OverHttp, Uses.context7("modern")],
   [
     "notion-mcp-server over stdio",
     Effect.map(notionEnv, (env) => Servers.stdio(Servers.programs.notion, [], env)),

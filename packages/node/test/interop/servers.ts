@@ -33,13 +33,19 @@ type Env = Readonly<Record<string, string>>
 const gone = (tag: string) => Effect.map(alive(tag), (left) => assert.deepStrictEqual(left, []))
 
 /** Started by the pool, which ends it. */
-export const stdio = (path: string, args: ReadonlyArray<string>, env: Env = {}): Started => {
+export const stdio = (
+  path: string,
+  args: ReadonlyArray<string>,
+  env: Env = {},
+  era: ServerConfig.Era = "auto"
+): Started => {
   const tag = makeTag()
   return {
     source: ServerConfig.stdio({
       command: process.execPath,
       args: [path, ...args],
       env: { ...env, TAG: tag },
+      era,
       connectTimeout: "20 seconds"
     }),
     released: gone(tag)

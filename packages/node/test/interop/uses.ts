@@ -109,14 +109,17 @@ export const sequentialThinking: Use = Effect.gen(function* () {
   assert.deepInclude((yield* think(2)).structuredContent, { thoughtHistoryLength: 2, nextThoughtNeeded: false })
 })
 
-/** What `context7-mcp` finds at its service, whose place one of ours takes. */
-export const context7: Use = Effect.gen(function* () {
-  assert.deepStrictEqual(named((yield* catalog).tools), ["resolve-library-id", "query-docs"])
-  const { text } = yield* call("resolve-library-id", { query: "pools of connections", libraryName: "scoped" })
-  assert.include(text, "/test/scoped")
-  const docs = yield* call("query-docs", { query: "pools", libraryId: "/test/scoped" })
-  assert.include(docs.text, "documentation for pools")
-})
+/** What `context7-mcp` finds at its service, whose place one of ours takes. It speaks both eras. */
+export const context7 = (era: "legacy" | "modern"): Use =>
+  Effect.gen(function* () {
+    const pool = yield* McpPool.McpPool
+    assert.strictEqual(yield* pool.use(server, ({ info }) => Effect.succeed(info.era)), era)
+    assert.deepStrictEqual(named((yield* catalog).tools), ["resolve-library-id", "query-docs"])
+    const { text } = yield* call("resolve-library-id", { query: "pools of connections", libraryName: "scoped" })
+    assert.include(text, "/test/scoped")
+    const docs = yield* call("query-docs", { query: "pools", libraryId: "/test/scoped" })
+    assert.include(docs.text, "documentation for pools")
+  })
 
 /** What `notion-mcp-server` reads at its service, whose place one of ours takes. */
 export const notion: Use = Effect.gen(function* () {
