@@ -45,7 +45,10 @@ export const reader = (limit: number, at: Cursor, to: EventReader): ((chunk: Uin
     onEndless: to.onEndless
   })
 
-/** How a stream came to its end. `Refused`: the server answers, but with no stream. */
+/**
+ * How a stream came to its end. `Refused`: the server answers, but with no stream. `Unreachable`: something in front of it
+ * says that it is not there. `Absent`: nobody takes the connection.
+ */
 export type StreamEnd =
   | {
       readonly _tag: "Refused"
@@ -55,6 +58,7 @@ export type StreamEnd =
     }
   | { readonly _tag: "Unauthorised"; readonly detail: string; readonly error: McpError }
   | { readonly _tag: "Unreachable"; readonly detail: string }
+  | { readonly _tag: "Absent"; readonly detail: string }
   | { readonly _tag: "Ended"; readonly detail: string }
 
 export interface Opening {
@@ -109,7 +113,7 @@ export const open = (opening: Opening): Effect.Effect<StreamEnd> =>
           if (opening.isDone?.() === true) end({ _tag: "Ended", detail: "it is not needed any more" })
         },
         onEnd: () => end({ _tag: "Ended", detail: "the server ended it" }),
-        onFailure: ({ delivery, detail }) => end({ _tag: delivery === "NotSent" ? "Unreachable" : "Ended", detail })
+        onFailure: ({ delivery, detail }) => end({ _tag: delivery === "NotSent" ? "Absent" : "Ended", detail })
       }
     )
     if (over) abort()

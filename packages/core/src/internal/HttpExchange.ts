@@ -124,11 +124,11 @@ export const start = (
   })
 
   /** The stream is gone; that the answer is not there yet may be made up for. */
-  const lost = (detail: string, delivery: "NotSent" | "OutcomeUnknown") => {
+  const lost = (detail: string, delivery: "NotSent" | "OutcomeUnknown", wasCut: boolean) => {
     if (accepted && listener.isSettled()) return done()
     if (cursor?.lastEventId === undefined || reader === undefined || line.rest === undefined)
       return fault({ _tag: "Lost", detail, delivery })
-    const resumed = HttpResume.run(cursor, line.rest(cursor, reader, listener.isSettled), listener.isSettled)
+    const resumed = HttpResume.run(cursor, line.rest(cursor, reader, listener.isSettled), listener.isSettled, wasCut)
     const fiber = line.run(resumed)
     abort = () => fiber.interruptUnsafe()
     fiber.addObserver((exit) => {
@@ -188,12 +188,12 @@ export const start = (
         if (refused !== undefined) return refusal()
         if (events === undefined && parts.length > 0) listener.onText(decode(concat(parts)))
         parts = []
-        if (!over) lost("the answer ended before the result", "OutcomeUnknown")
+        if (!over) lost("the answer ended before the result", "OutcomeUnknown", false)
       },
       onFailure: ({ delivery, detail }) => {
         if (over) return
         if (refused !== undefined) refusal()
-        else lost(detail, delivery)
+        else lost(detail, delivery, true)
       }
     }
   )

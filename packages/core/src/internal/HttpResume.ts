@@ -19,15 +19,20 @@ const attempts = 3
 export const run = (
   cursor: EventStream.Cursor,
   open: Effect.Effect<EventStream.StreamEnd>,
-  isSettled: () => boolean
+  isSettled: () => boolean,
+  /** It was cut, and not ended by a server that wants to be asked later. */
+  wasCut: boolean
 ): Effect.Effect<string | undefined> => {
   const once = Effect.suspend(() => {
     const before = cursor.lastEventId
     return Effect.map(open, (end) => ({ end, isNew: cursor.lastEventId !== before }))
   })
   type Outcome = Effect.Success<typeof once>
-  const isOver = ({ end }: Outcome) => isSettled() || end._tag === "Refused" || end._tag === "Unauthorised"
-  return Effect.sleep(EventStream.asked(cursor, least)).pipe(
+  // Cut, and nobody is there: the process that had the answer is gone.
+  const isOver = ({ end }: Outcome) =>
+    isSettled() || end._tag === "Refused" || end._tag === "Unauthorised" || (wasCut && end._tag === "Absent")
+  const pause = wasCut && cursor.retry === undefined ? least : EventStream.asked(cursor, least)
+  return Effect.sleep(pause).pipe(
     Effect.andThen(
       Effect.repeat(once, {
         schedule: Schedule.upTo(EventStream.backoff(cursor, least), { times: attempts - 1 }),

@@ -113,6 +113,22 @@ describe("an answer whose stream is lost", () => {
     )
   )
 
+  it.effect("is lost soon when its stream was cut and nobody is there any more", () =>
+    withHttp(
+      (connection, http) =>
+        Effect.gen(function* () {
+          const running = yield* call(connection)
+          http.last("t").respond(200, Platform.sse)
+          http.last("t").data("id: 1\ndata:\n\n")
+          http.last("t").fail()
+          yield* TestClock.adjust("250 millis")
+          assert.deepInclude(yield* failure(running), lost)
+          assert.lengthOf(asked(http), 1)
+        }),
+      { http: resuming(({ listener }) => listener.onFailure({ delivery: "NotSent", detail: "refused" })) }
+    )
+  )
+
   it.effect("may come over as many streams as the server likes, while each brings something", () =>
     withHttp(
       (connection, http) =>

@@ -201,7 +201,7 @@ describe("the era of a server over HTTP", () => {
     const sent: Array<Sent> = []
     let answer: (sent: Sent) => Answer | undefined = legacy({ status: 400 })
     return Effect.gen(function* () {
-      const pool = yield* McpPool.make({ servers: { web: config() } })
+      const pool = yield* McpPool.make({ servers: { web: config({ health: { check: "off" } }) } })
       const call = Effect.andThen(pool.reconnect("web"), pool.callTool({ server: "web", tool: "t" }))
       const seen = Effect.map(call, () => methods(sent.splice(0)))
       const handshake = ["initialize", "notifications/initialized", "tools/call"]
