@@ -3,7 +3,7 @@ import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { McpPool, ServerConfig } from "@scoped-mcp/core"
 import { McpNode } from "@scoped-mcp/node"
-import { Duration, Effect, Fiber, Layer, Logger, Option, Redacted, Stream, Tracer } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Stream, Tracer } from "effect"
 import { fixture, spawn } from "./system.ts"
 
 const canary = (place: string) => `canary-${place}-${randomUUID()}`
@@ -86,7 +86,9 @@ const exercise = Effect.fnUntraced(function* (servers: McpPool.Options["servers"
     Effect.withTracer(tracer)
   )
   for (const { attributes, events, name, status } of spans) {
-    said.push(inspect([name, attributes, events, status], { depth: 12, maxStringLength: null }))
+    // What it succeeded with is the caller's, and no exporter has it.
+    const cause = status._tag === "Ended" && Exit.isFailure(status.exit) ? status.exit.cause : undefined
+    said.push(inspect([name, attributes, events, cause], { depth: 12, maxStringLength: null }))
   }
   return { everything: said.join("\n"), results: results.join() }
 })
