@@ -99,7 +99,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     ["NodeProcessOwner"],
     [
       ["environment: the policy passes everything", 'policy === "all" ?', "true ?", "the policy names"],
-      ["environment: `none` passes the minimum", 'policy === "none" ? {} :', "", "the policy names"]
+      ["environment: `none` passes the minimum", 'policy === "none" ? {} :', "false ? {} :", "the policy names"]
     ]
   ),
   ...within(

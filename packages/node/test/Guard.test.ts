@@ -113,12 +113,34 @@ describe.concurrent("Guard", { timeout: 60_000 }, () => {
     })
   )
 
+  const bystanding = Effect.acquireRelease(
+    Effect.sync(() => spawn("sleep", ["60"], { detached: true, stdio: "ignore" })),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+  it.live("ends nothing that has been forgotten while it watches others", () =>
+    Effect.gen(function* () {
+      const bystander = yield* bystanding
+      const watched = yield* bystanding
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const guard = yield* Guard.make("nobody carries this")
+          guard.watch(bystander.pid!)
+          guard.watch(watched.pid!)
+          yield* guard.forget(bystander.pid!)
+        })
+      )
+      yield* eventually(
+        Effect.sync(() => watched.signalCode),
+        (signal) => signal === "SIGTERM"
+      )
+      assert.isNull(bystander.signalCode)
+    })
+  )
+
   it.live("runs only while there is something to watch, and ends nothing that has been forgotten", () =>
     Effect.gen(function* () {
-      const bystander = yield* Effect.acquireRelease(
-        Effect.sync(() => spawn("sleep", ["60"], { detached: true, stdio: "ignore" })),
-        (child) => Effect.sync(() => child.kill("SIGKILL"))
-      )
+      const bystander = yield* bystanding
       yield* Effect.scoped(
         Effect.gen(function* () {
           const guard = yield* Guard.make("nobody carries this")
