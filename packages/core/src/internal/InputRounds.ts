@@ -9,7 +9,15 @@ import * as Effect from "effect/Effect"
 import type { CallEngine } from "../CallEngine.ts"
 import type { ResolvedLimits } from "../Limits.ts"
 import { span } from "../Limits.ts"
-import { CallTimeout, InputRequired, InvalidResult, McpError, type Reason } from "../McpError.ts"
+import {
+  CallTimeout,
+  ConnectionLost,
+  InputRequired,
+  InvalidResult,
+  McpError,
+  ProtocolError,
+  type Reason
+} from "../McpError.ts"
 import type { WireClosed } from "../Wire.ts"
 import type { DeadlineWheelService } from "./DeadlineWheel.ts"
 import { isRecord } from "./frames.ts"
@@ -19,6 +27,32 @@ const maxRounds = 10
 
 /** A server that only wants to be asked again is not asked at once. */
 const pause = Duration.millis(250)
+
+/**
+ * What a later round failed with, as the caller is told: the server has read the rounds before it, so that nothing proves
+ * any more that the call as a whole has not been begun.
+ */
+const begun = (error: McpError): McpError => {
+  const { reason } = error
+  const delivery = "OutcomeUnknown"
+  if (reason.delivery !== "NotSent") return error
+  switch (reason._tag) {
+    case "ConnectionLost": {
+      const { detail, exitCode, server, signal, stderr } = reason
+      return new McpError({ reason: new ConnectionLost({ server, detail, exitCode, signal, stderr, delivery }) })
+    }
+    case "CallTimeout": {
+      const { limit, phase, request, server } = reason
+      return new McpError({ reason: new CallTimeout({ server, request, phase, limit, delivery }) })
+    }
+    case "ProtocolError": {
+      const { code, data, detail, request, server } = reason
+      return new McpError({ reason: new ProtocolError({ server, request, code, detail, data, delivery }) })
+    }
+    default:
+      return error
+  }
+}
 
 export interface Options {
   readonly server: string
@@ -61,11 +95,16 @@ export const make = ({ closed, engine, host, limits, server, wheel }: Options): 
       // Whoever is asked while the connection ends is not asked any more.
       const ended = Effect.flatMap(closed, (why) => fail(why.toReason("OutcomeUnknown")))
 
+      const once = (count: number, sent: Readonly<Record<string, unknown>>) => {
+        const asked = engine.request(method, sent, options, { ...details, startedAt })
+        return count === 0 ? asked : Effect.mapError(asked, begun)
+      }
+
       const round = (
         count: number,
         sent: Readonly<Record<string, unknown>>
       ): Effect.Effect<Readonly<Record<string, unknown>>, McpError> =>
-        Effect.flatMap(engine.request(method, sent, options, { ...details, startedAt }), (result) => {
+        Effect.flatMap(once(count, sent), (result) => {
           if (result["resultType"] !== "input_required") return Effect.succeed(result)
           const { inputRequests, requestState } = result
           const asked = isRecord(inputRequests) ? inputRequests : {}

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import { ConnectionLost, type Delivery } from "../McpError.ts"
 import type { FromTransport } from "../ServerSource.ts"
 import { cancelled, type Wire } from "../Wire.ts"
+import { isNestedTooDeep } from "./depth.ts"
 import { isRecord } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as SdkFaces from "./SdkFaces.ts"
@@ -29,6 +30,11 @@ export const make = Effect.fnUntraced(function* (
   let started: Promise<void> | undefined
   const start = () => {
     inner.onmessage = (message, extra) => {
+      if (isNestedTooDeep(message)) {
+        // What it answers fails now, and not when its time is over: to the engine it is an answer without content.
+        if ("id" in message && !("method" in message)) line.receiver().onFrame({ jsonrpc: "2.0", id: message.id })
+        return
+      }
       if (!isRecord(message) || !line.receiver().onFrame(message)) faces.deliver(message, extra)
     }
     inner.onerror = (error) => faces.failed(error)

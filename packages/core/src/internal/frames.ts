@@ -1,4 +1,5 @@
 /** Reading JSON-RPC frames, without a copy and without a schema per message: this is the path of every call. */
+import { isTooDeep } from "./depth.ts"
 
 /** Ids of the engine's requests start here, so that they never meet the SDK's, which count from 0. */
 export const firstRequestId = 1_000_000_000
@@ -11,7 +12,7 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** The frame in a text, or nothing when it is no JSON-RPC message. */
 export const parseFrame = (text: string): Frame | undefined => {
   // A message starts with a brace; whatever else a server prints is told apart without the cost of an exception.
-  if (!text.trimStart().startsWith("{")) return undefined
+  if (!text.trimStart().startsWith("{") || isTooDeep(text)) return undefined
   try {
     const value: unknown = JSON.parse(text)
     return isRecord(value) && value["jsonrpc"] === "2.0" ? value : undefined

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HostHandlers, type Limits, McpConnection, type McpError } from "@scoped-mcp/core"
+import { HostHandlers, type Limits, McpConnection, type McpError, McpPool, ServerConfig } from "@scoped-mcp/core"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Platform from "../support/platform.ts"
@@ -208,4 +208,31 @@ describe("a server that asks before it answers", () => {
       assert.deepInclude(reason, { _tag: "InvalidResult", detail: "it asks for input, which it may not" })
     })
   )
+})
+
+describe("a later round that cannot be sent", () => {
+  it.effect("is no reason to begin the call anew: the server has read the first, and a person has been asked", () => {
+    const http = new Platform.FakeHttp()
+    let asked = 0
+    const host = Layer.succeed(HostHandlers.Elicitation, {
+      form: () => Effect.sync(() => (asked++, { action: "accept" as const, content: { city: "Ulm" } }))
+    })
+    const calls = () => http.posts.filter(({ frame }) => frame["method"] === "tools/call")
+    http.onPosted = (post) => {
+      if (post.frame["method"] === "server/discover") {
+        const discovered = { resultType: "complete", supportedVersions: ["2026-07-28"], capabilities: { tools: {} } }
+        return post.respond(200, Platform.json, Platform.result(post, discovered))
+      }
+      if (calls().length % 2 === 1) return post.respond(200, Platform.json, Platform.result(post, ask({ q: question })))
+      return post.listener.onFailure({ delivery: "NotSent", detail: "connection refused" })
+    }
+    return Effect.gen(function* () {
+      const web = ServerConfig.http({ url: "https://example.com/mcp", era: "modern" })
+      const pool = yield* McpPool.make({ servers: { web } })
+      const reason = yield* reasonOf(pool.callTool({ server: "web", tool: "pay" }))
+      assert.deepInclude(reason, { _tag: "ConnectionLost", delivery: "OutcomeUnknown" })
+      assert.lengthOf(calls(), 2)
+      assert.strictEqual(asked, 1)
+    }).pipe(Effect.provide(Layer.merge(http.layer, host)))
+  })
 })
