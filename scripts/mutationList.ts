@@ -225,12 +225,17 @@ export const mutations: ReadonlyArray<Mutation> = [
   ),
   ...within(
     "core",
-    "internal/SdkSession.ts",
-    ["McpConnection", "McpPool"],
+    "internal/Listing.ts",
+    ["Listing"],
     [
-      ["connection: a listing has no limit of items", "all.length <= listing.maxItems", "true"],
-      ["connection: a listing has no limit of pages", "{ listMaxPages: listing.maxPages }", "{ listMaxPages: 1e9 }"],
-      ["connection: a listing has no limit of time", "duration: limits.callTimeout,", 'duration: "1 day",']
+      ["connection: a listing has no limit of items", "items.length === listing.maxItems", "false"],
+      [
+        "connection: a listing has no limit of pages",
+        "read.size === listing.maxPages",
+        "read.size === 2 * listing.maxPages"
+      ],
+      ["connection: each page has a limit of its own", "undefined, { startedAt }", "undefined, {}"],
+      ["connection: a cursor that comes again is read again", "if (read.has(next))", "if (false)"]
     ]
   ),
 
@@ -348,7 +353,7 @@ export const mutations: ReadonlyArray<Mutation> = [
       ],
       [
         "http: a cut answer leaves its call waiting",
-        'if (!over) lost("the answer ended before the result", "OutcomeUnknown")',
+        'if (!over) lost("the answer ended before the result", "OutcomeUnknown", false)',
         ""
       ]
     ]
