@@ -46,8 +46,8 @@ const begun = (error: McpError): McpError => {
       return new McpError({ reason: new CallTimeout({ server, request, phase, limit, delivery }) })
     }
     case "ProtocolError": {
-      const { code, data, detail, request, server } = reason
-      return new McpError({ reason: new ProtocolError({ server, request, code, detail, data, delivery }) })
+      const { code, data, detail, request, server, status } = reason
+      return new McpError({ reason: new ProtocolError({ server, request, code, status, detail, data, delivery }) })
     }
     default:
       return error
@@ -56,15 +56,15 @@ const begun = (error: McpError): McpError => {
 
 export interface Options {
   readonly server: string
-  readonly engine: CallEngine
+  readonly send: CallEngine["request"]
   readonly wheel: DeadlineWheelService
   readonly limits: ResolvedLimits
   readonly host: Host.Host
   readonly closed: Effect.Effect<WireClosed>
 }
 
-/** The engine's `request`, with its questions answered. All rounds together have the limit of one call. */
-export const make = ({ closed, engine, host, limits, server, wheel }: Options): CallEngine["request"] => {
+/** `send`, with its questions answered. All rounds together have the limit of one call. */
+export const make = ({ closed, host, limits, send, server, wheel }: Options): CallEngine["request"] => {
   const fail = (reason: Reason) => Effect.fail(new McpError({ reason }))
 
   const questions = Effect.fnUntraced(function* (request: string, asked: Readonly<Record<string, unknown>>) {
@@ -96,7 +96,7 @@ export const make = ({ closed, engine, host, limits, server, wheel }: Options): 
       const ended = Effect.flatMap(closed, (why) => fail(why.toReason("OutcomeUnknown")))
 
       const once = (count: number, sent: Readonly<Record<string, unknown>>) => {
-        const asked = engine.request(method, sent, options, { ...details, startedAt })
+        const asked = send(method, sent, options, { ...details, startedAt })
         return count === 0 ? asked : Effect.mapError(asked, begun)
       }
 

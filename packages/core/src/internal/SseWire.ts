@@ -187,7 +187,7 @@ export const make = Effect.fnUntraced(function* (
         listener.onFailure(
           fault._tag === "Status" && fault.status === 404
             ? new SessionExpired({ server })
-            : HttpFault.toReason(faults, frame.method, fault)
+            : HttpFault.toReason(faults, frame, fault)
         )
     )
     return (why) => {
