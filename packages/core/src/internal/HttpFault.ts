@@ -33,6 +33,9 @@ export const speaksForItself = (status: number, header: (name: string) => string
 
 const isBusy = (status: number): boolean => status === 429 || status === 503
 
+/** A gateway says that the server did not answer it; what the server did, or still does, nobody knows. */
+const withoutAnswer = new Set([502, 504])
+
 export interface Context {
   readonly server: string
   readonly scrub: Redaction.Scrub
@@ -76,7 +79,12 @@ export const toReason = (
         request,
         status,
         detail: `HTTP ${status}${unfollowed(status)}${text === undefined ? "" : `: ${text}`}`,
-        delivery: isBusy(status) && header("retry-after") !== undefined ? "NotSent" : "Answered"
+        delivery:
+          isBusy(status) && header("retry-after") !== undefined
+            ? "NotSent"
+            : withoutAnswer.has(status)
+              ? "OutcomeUnknown"
+              : "Answered"
       })
     }
     case "Unauthorised":
