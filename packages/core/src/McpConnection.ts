@@ -397,7 +397,9 @@ export const make = Effect.fnUntraced(function* (
   /** In the 2026 era the server may answer with a question; in the other it asks beside the request. */
   const sending = sendsHeaders ? ToolHeaders.make(engine, wheel, limits, known, listTools) : engine.request
   const request =
-    era === "modern" ? InputRounds.make({ server, send: sending, wheel, limits, host, closed: open.closed }) : sending
+    era === "modern"
+      ? InputRounds.make({ server, send: sending, wheel, limits, host, scrub, closed: open.closed })
+      : sending
 
   const callPlain = (call: CallTool): Effect.Effect<ToolResult.ToolResult, McpError> =>
     Effect.flatMap(request("tools/call", paramsOf(call), call), (raw) => {
@@ -475,7 +477,7 @@ export const make = Effect.fnUntraced(function* (
       ...open.diagnostics(),
       pending: engine.pending(),
       strays: engine.strays(),
-      hiddenTools: known.hidden(),
+      hiddenTools: known.hidden().map(({ reason, tool }) => ({ tool: scrub(tool), reason: scrub(reason) })),
       unchecked: known.unchecked()
     }))
   }

@@ -22,6 +22,7 @@ import type { WireClosed } from "../Wire.ts"
 import type { DeadlineWheelService } from "./DeadlineWheel.ts"
 import { isRecord } from "./frames.ts"
 import type * as Host from "./Host.ts"
+import type { Scrub } from "./redaction.ts"
 
 const maxRounds = 10
 
@@ -60,12 +61,16 @@ export interface Options {
   readonly wheel: DeadlineWheelService
   readonly limits: ResolvedLimits
   readonly host: Host.Host
+  readonly scrub: Scrub
   readonly closed: Effect.Effect<WireClosed>
 }
 
 /** `send`, with its questions answered. All rounds together have the limit of one call. */
-export const make = ({ closed, host, limits, send, server, wheel }: Options): CallEngine["request"] => {
+export const make = ({ closed, host, limits, scrub, send, server, wheel }: Options): CallEngine["request"] => {
   const fail = (reason: Reason) => Effect.fail(new McpError({ reason }))
+
+  /** What the server chose, as it may be shown. */
+  const told = (text: string) => scrub(text).slice(0, 100)
 
   const questions = Effect.fnUntraced(function* (request: string, asked: Readonly<Record<string, unknown>>) {
     const answers = yield* Effect.forEach(
@@ -73,11 +78,15 @@ export const make = ({ closed, host, limits, send, server, wheel }: Options): Ca
       ([key, question]) => {
         const method = isRecord(question) ? question["method"] : undefined
         if (!isRecord(question) || typeof method !== "string") {
-          return fail(new InvalidResult({ server, request, detail: `its question "${key}" is of no known shape` }))
+          return fail(
+            new InvalidResult({ server, request, detail: `its question "${told(key)}" is of no known shape` })
+          )
         }
         return host.answer(method, question["params"]).pipe(
           Effect.map((answer) => [key, answer] as const),
-          Effect.catch(({ text }) => fail(new InputRequired({ server, request, detail: `${method}: ${text}` })))
+          Effect.catch(({ text }) =>
+            fail(new InputRequired({ server, request, detail: `${told(method)}: ${scrub(text)}` }))
+          )
         )
       },
       { concurrency: "unbounded" }

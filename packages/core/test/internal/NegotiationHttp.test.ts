@@ -332,3 +332,46 @@ describe("arguments as headers", () => {
     })
   )
 })
+
+describe("what a server of the new era says wrongly", () => {
+  const canary = "canary-header-123"
+
+  it.effect.each([
+    { resultType: `no ${canary} kind` },
+    { resultType: "input_required", inputRequests: { [canary]: "what?" } },
+    { resultType: "input_required", inputRequests: { q: { method: canary } } }
+  ])("is told without our secrets, and not at length: %j", (result) =>
+    Effect.gen(function* () {
+      const long = {
+        ...result,
+        resultType: result.resultType === "input_required" ? result.resultType : canary.repeat(1_000)
+      }
+      for (const said of [result, long]) {
+        const { connection } = yield* open(
+          (asked) => (asked.method === "tools/call" ? { result: said } : modern(asked)),
+          {
+            headers: { "x-key": canary }
+          }
+        )
+        const { message } = yield* Effect.flip(connection.callTool({ tool: "t" }))
+        assert.notInclude(message, canary)
+        assert.isBelow(message.length, 500)
+      }
+    })
+  )
+
+  it.effect("is no secret of ours in the name of a tool that is left out", () =>
+    Effect.gen(function* () {
+      const properties = { a: { type: "string", "x-mcp-header": `${canary} ` } }
+      const tools = [{ name: canary, inputSchema: { type: "object", properties } }]
+      const { connection } = yield* open(
+        (asked) => (asked.method === "tools/list" ? { result: { resultType: "complete", tools } } : modern(asked)),
+        { headers: { "x-key": canary } }
+      )
+      yield* connection.listTools
+      const { hiddenTools } = yield* connection.diagnostics
+      assert.lengthOf(hiddenTools, 1)
+      assert.notInclude(JSON.stringify(hiddenTools), canary)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+})
