@@ -164,7 +164,7 @@ export const make = (
     if (isRecord(result)) {
       const wrong = envelope === undefined ? undefined : wrongKind(call.method, result, refused === undefined)
       if (wrong !== undefined) {
-        return fail(call, new InvalidResult({ server, request: call.method, detail: wrong }))
+        return fail(call, new InvalidResult({ server, request: call.method, detail: scrub(wrong).slice(0, 200) }))
       }
       refused = undefined
       call.settle(Effect.succeed(result))

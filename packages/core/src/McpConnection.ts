@@ -65,6 +65,7 @@ import * as Redaction from "./internal/redaction.ts"
 import * as SseWire from "./internal/SseWire.ts"
 import * as StdioWire from "./internal/StdioWire.ts"
 import * as Subscriptions from "./internal/Subscriptions.ts"
+import * as ToolHeaders from "./internal/toolHeaders.ts"
 import { TraceState as traceState } from "./internal/traceContext.ts"
 import * as TransportWire from "./internal/TransportWire.ts"
 import {
@@ -257,8 +258,6 @@ const openWire = (
 const targetOf = (config: ServerConfig.ServerConfig | FromTransport): string =>
   config._tag === "FromTransport" ? config.identity : ServerConfig.target(config)
 
-/** The server's words for headers that do not say what the request does. */
-const headerMismatch = -32_020
 const secretsOf = (
   config: ServerConfig.ServerConfig | FromTransport
 ): Effect.Effect<ReadonlyArray<string>, never, ProcessOwner> => {
@@ -377,10 +376,6 @@ export const make = Effect.fnUntraced(function* (
   const unusable = (request: string, detail: string) =>
     new McpError({ reason: new InvalidResult({ server, request, detail }) })
 
-  /** In the 2026 era the server may answer with a question; in the other it asks beside the request. */
-  const request =
-    era === "modern" ? InputRounds.make({ server, engine, wheel, limits, host, closed: open.closed }) : engine.request
-
   const list = <A>(kind: Listing.Kind<A>, offered: unknown): Effect.Effect<ReadonlyArray<A>, McpError> =>
     offered === undefined ? Effect.succeed([]) : Listing.all(server, engine, wheel, kind)
 
@@ -399,25 +394,15 @@ export const make = Effect.fnUntraced(function* (
   const paramsOf = ({ arguments: args = {}, meta, tool }: CallTool) =>
     meta === undefined ? { name: tool, arguments: args } : { name: tool, arguments: args, _meta: meta }
 
-  const callOnce = (call: CallTool) => request("tools/call", paramsOf(call), call)
-
-  const callWithHeaders = (call: CallTool) => {
-    const params = paramsOf(call)
-    const once = Effect.suspend(() =>
-      request("tools/call", params, call, { headers: known.headers(call.tool, params.arguments) })
-    )
-    // The server has not looked at it: it wants headers that its list of tools tells of.
-    return Effect.catchIf(
-      once,
-      ({ reason }) => reason._tag === "ProtocolError" && reason.code === headerMismatch,
-      (error) => Effect.matchEffect(listTools, { onFailure: () => Effect.fail(error), onSuccess: () => once })
-    )
-  }
-
-  const callRaw = sendsHeaders ? callWithHeaders : callOnce
+  /** In the 2026 era the server may answer with a question; in the other it asks beside the request. */
+  const sending = sendsHeaders ? ToolHeaders.make(engine, wheel, limits, known, listTools) : engine.request
+  const request =
+    era === "modern"
+      ? InputRounds.make({ server, send: sending, wheel, limits, host, scrub, closed: open.closed })
+      : sending
 
   const callPlain = (call: CallTool): Effect.Effect<ToolResult.ToolResult, McpError> =>
-    Effect.flatMap(callRaw(call), (raw) => {
+    Effect.flatMap(request("tools/call", paramsOf(call), call), (raw) => {
       const result = ToolResult.fromResult(server, call.tool, raw)
       if (result instanceof InvalidResult) return new McpError({ reason: result })
       if (raw["isError"] === true) {
@@ -492,7 +477,7 @@ export const make = Effect.fnUntraced(function* (
       ...open.diagnostics(),
       pending: engine.pending(),
       strays: engine.strays(),
-      hiddenTools: known.hidden(),
+      hiddenTools: known.hidden().map(({ reason, tool }) => ({ tool: scrub(tool), reason: scrub(reason) })),
       unchecked: known.unchecked()
     }))
   }

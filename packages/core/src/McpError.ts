@@ -282,6 +282,8 @@ export class ProtocolError extends Schema.TaggedError<ProtocolError>("@scoped-mc
     server: Schema.String,
     request: Schema.String,
     code: Schema.optional(Schema.Finite),
+    /** Of the answer over HTTP, where it was not one of success. */
+    status: Schema.optional(Schema.Finite),
     detail: Schema.String,
     data: Schema.optional(Schema.Unknown),
     delivery: Delivery

@@ -641,6 +641,12 @@ describe("Authorizers: what is kept", () => {
           )
         const failed = yield* Effect.flip(call())
         assert.propertyVal(failed.reason, "_tag", "AuthorizationFailed")
+        // Nor half of one, at the end of what is shown.
+        yield* TestClock.adjust("1 minute")
+        const cut = `${"x".repeat(290)}secret-canary-1`
+        oauth.onToken = () => refusal(cut, 400, cut)
+        const { reason } = yield* Effect.flip(call())
+        assert.notInclude(JSON.stringify(reason), "secret-c")
         const shown = JSON.stringify([failed, failed.message, logged, yield* auth.authorizers.credentials, auth.config])
         assert.notInclude(shown, "canary")
         assert.include(auth.secrets().join(), "access-canary-1")

@@ -177,6 +177,22 @@ describe("names", () => {
     })
   )
 
+  it.effect("keeps nobody from an error for long to find them, when the server does not list its tools", () =>
+    Effect.gen(function* () {
+      const peer = new ScriptedPeer()
+      const answer = peer.answer.bind(peer)
+      peer.answer = (session, frame) => {
+        if (frame.method !== "tools/list") answer(session, frame)
+      }
+      const pool = yield* make({ memory: peer.source() })
+      const call = yield* start(pool.callTool({ server, tool: "ecko", timeout: "5 seconds" }))
+      yield* eventually(() => peer.sent("tools/list").length === 1)
+      yield* TestClock.adjust("5 seconds")
+      assert.isDefined(call.pollUnsafe())
+      assert.deepInclude(failure(yield* Fiber.join(call)), { _tag: "ProtocolError", code: -32602 })
+    })
+  )
+
   it.effect("leaves the tool's own error alone when the tool exists", () =>
     Effect.gen(function* () {
       const peer = new ScriptedPeer({ tools: { picky: (call) => call.refuse(-32602, "a must be a number") } })

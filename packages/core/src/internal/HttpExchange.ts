@@ -18,6 +18,9 @@ import type { Run, Send } from "./HttpSend.ts"
 /** Longest time that a body is read on whose content nobody waits for. */
 const grace = Duration.toMillis(Duration.seconds(2))
 
+/** Longest time that a server may take to accept what is not answered here: a server that never does must not fill us. */
+const acceptance = Duration.toMillis(Duration.seconds(30))
+
 /** Bytes of a refusal that are read. */
 const refusalLimit = 64 * 1024
 
@@ -51,6 +54,8 @@ export interface ExchangeListener {
   readonly onText: (text: string) => void
   /** Nothing more is waited for; a notification never waits. */
   readonly isSettled: () => boolean
+  /** Its answer comes on another stream, and the server may accept it only then. */
+  readonly isWaitedFor?: () => boolean
   readonly onDone: () => void
   readonly onFault: (fault: HttpFault) => void
   /** Whether the body of a refusal is of use. */
@@ -74,6 +79,7 @@ export const start = (
   let reader: EventStream.EventReader | undefined
   let events: ((chunk: Uint8Array) => void) | undefined
   let disarm: (() => void) | undefined
+  let lingers = false
 
   // Before the request is sent, which may fail at once.
   let abort = () => {}
@@ -81,6 +87,10 @@ export const start = (
     over = true
     line.running.delete(stop)
     disarm?.()
+  }
+  const arm = (millis: number, expire: () => void) => {
+    disarm?.()
+    disarm = line.wheel.after(millis, { expire })
   }
   const stop = () => {
     if (over) return
@@ -98,13 +108,19 @@ export const start = (
   }
   /** The answer is there; the server may end the exchange itself, which keeps the socket, but not take its time. */
   const linger = () => {
-    disarm ??= line.wheel.after(grace, {
-      expire: () => {
-        stop()
-        listener.onDone()
-      }
+    if (lingers) return
+    lingers = true
+    arm(grace, () => {
+      stop()
+      listener.onDone()
     })
   }
+  const awaitAcceptance = () =>
+    arm(acceptance, () => {
+      if (listener.isWaitedFor?.() === true) return awaitAcceptance()
+      const detail = "the server does not accept what it is sent"
+      fault({ _tag: "Lost", detail, delivery: "OutcomeUnknown" })
+    })
 
   const makeReader = (): EventStream.EventReader => ({
     onText: (text) => {
@@ -144,6 +160,7 @@ export const start = (
   }
 
   line.running.add(stop)
+  if (listener.isSettled()) awaitAcceptance()
   abort = line.send(
     { method: "POST", url, headers, body },
     {
@@ -155,8 +172,7 @@ export const start = (
         if (status < 200 || status >= 300) {
           refused = { status, header }
           if (speaksForItself(status, header) || !listener.reads(status, kind)) return refusal()
-          disarm = line.wheel.after(grace, { expire: refusal })
-          return
+          return arm(grace, refusal)
         }
         accepted = true
         listener.onAccepted?.(header)

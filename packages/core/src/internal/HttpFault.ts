@@ -3,7 +3,7 @@ import { SdkError, SdkErrorCode, SdkHttpError, UnauthorizedError } from "@modelc
 import { ConnectionLost, MessageTooLarge, type McpError, ProtocolError, type Reason } from "../McpError.ts"
 import { type Frame, isRecord, parseFrame } from "./frames.ts"
 import * as HttpAuth from "./HttpAuth.ts"
-import type { Scrub } from "./redaction.ts"
+import * as Redaction from "./redaction.ts"
 
 export type HttpFault =
   /** Any status but success; `body` where it was read. */
@@ -33,25 +33,58 @@ export const speaksForItself = (status: number, header: (name: string) => string
 
 const isBusy = (status: number): boolean => status === 429 || status === 503
 
+/** A gateway says that the server did not answer it; what the server did, or still does, nobody knows. */
+const withoutAnswer = new Set([502, 504])
+
 export interface Context {
   readonly server: string
-  readonly scrub: Scrub
+  readonly scrub: Redaction.Scrub
   readonly limit: number
 }
 
-/** `request` is the method that was asked. */
-export const toReason = ({ limit, scrub, server }: Context, request: string, fault: HttpFault): Reason => {
+/** Statuses of servers that refuse a request for what it is, before they do anything about it. */
+const unread = new Set([400, 404, 405, 406, 415])
+
+/** Whether the status of a refusal proves that the request was not looked into. */
+export const isUnread = ({ status }: ProtocolError): boolean => status !== undefined && unread.has(status)
+
+/** `asked` is the request that it was. */
+export const toReason = (
+  { limit, scrub, server }: Context,
+  asked: { readonly id: number; readonly method: string },
+  fault: HttpFault
+): Reason => {
+  const request = asked.method
   switch (fault._tag) {
     case "Status": {
       const { header, status } = fault
       if (status === 401 || status === 403) return HttpAuth.required(server, scrub, status, header("www-authenticate"))
-      const said = errorIn(fault)?.["error"]
-      const message = isRecord(said) && typeof said["message"] === "string" ? `: ${scrub(said["message"])}` : ""
+      const answer = errorIn(fault)
+      const said = answer?.["error"]
+      const { code, data, message } = isRecord(said) ? said : {}
+      const text = typeof message === "string" ? scrub(message) : undefined
+      if (answer?.["id"] === asked.id && typeof code === "number") {
+        return new ProtocolError({
+          server,
+          request,
+          code,
+          status,
+          detail: text ?? "no reason given",
+          data: Redaction.deep(scrub)(data),
+          delivery: "Answered"
+        })
+      }
       return new ProtocolError({
         server,
         request,
-        detail: `HTTP ${status}${unfollowed(status)}${message}`,
-        delivery: isBusy(status) && header("retry-after") !== undefined ? "NotSent" : "Answered"
+        status,
+        detail: `HTTP ${status}${unfollowed(status)}${text === undefined ? "" : `: ${text}`}`,
+        delivery:
+          isBusy(status) && header("retry-after") !== undefined
+            ? "NotSent"
+            : withoutAnswer.has(status)
+              ? "OutcomeUnknown"
+              : "Answered"
       })
     }
     case "Unauthorised":

@@ -165,9 +165,7 @@ export const make = Effect.fnUntraced(function* (
           expired(() => listener.onFailure(reason))
           return listener.onFailure(reason)
         }
-        const said = fault._tag === "Status" ? HttpFault.errorIn(fault) : undefined
-        if (said?.["id"] === frame.id) line.receiver().onFrame(said)
-        else listener.onFailure(HttpFault.toReason(faults, frame.method, fault))
+        listener.onFailure(HttpFault.toReason(faults, frame, fault))
       }
     })
     return (why) => {

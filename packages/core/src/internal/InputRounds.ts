@@ -22,6 +22,7 @@ import type { WireClosed } from "../Wire.ts"
 import type { DeadlineWheelService } from "./DeadlineWheel.ts"
 import { isRecord } from "./frames.ts"
 import type * as Host from "./Host.ts"
+import type { Scrub } from "./redaction.ts"
 
 const maxRounds = 10
 
@@ -46,8 +47,8 @@ const begun = (error: McpError): McpError => {
       return new McpError({ reason: new CallTimeout({ server, request, phase, limit, delivery }) })
     }
     case "ProtocolError": {
-      const { code, data, detail, request, server } = reason
-      return new McpError({ reason: new ProtocolError({ server, request, code, detail, data, delivery }) })
+      const { code, data, detail, request, server, status } = reason
+      return new McpError({ reason: new ProtocolError({ server, request, code, status, detail, data, delivery }) })
     }
     default:
       return error
@@ -56,16 +57,20 @@ const begun = (error: McpError): McpError => {
 
 export interface Options {
   readonly server: string
-  readonly engine: CallEngine
+  readonly send: CallEngine["request"]
   readonly wheel: DeadlineWheelService
   readonly limits: ResolvedLimits
   readonly host: Host.Host
+  readonly scrub: Scrub
   readonly closed: Effect.Effect<WireClosed>
 }
 
-/** The engine's `request`, with its questions answered. All rounds together have the limit of one call. */
-export const make = ({ closed, engine, host, limits, server, wheel }: Options): CallEngine["request"] => {
+/** `send`, with its questions answered. All rounds together have the limit of one call. */
+export const make = ({ closed, host, limits, scrub, send, server, wheel }: Options): CallEngine["request"] => {
   const fail = (reason: Reason) => Effect.fail(new McpError({ reason }))
+
+  /** What the server chose, as it may be shown. */
+  const told = (text: string) => scrub(text).slice(0, 100)
 
   const questions = Effect.fnUntraced(function* (request: string, asked: Readonly<Record<string, unknown>>) {
     const answers = yield* Effect.forEach(
@@ -73,11 +78,15 @@ export const make = ({ closed, engine, host, limits, server, wheel }: Options): 
       ([key, question]) => {
         const method = isRecord(question) ? question["method"] : undefined
         if (!isRecord(question) || typeof method !== "string") {
-          return fail(new InvalidResult({ server, request, detail: `its question "${key}" is of no known shape` }))
+          return fail(
+            new InvalidResult({ server, request, detail: `its question "${told(key)}" is of no known shape` })
+          )
         }
         return host.answer(method, question["params"]).pipe(
           Effect.map((answer) => [key, answer] as const),
-          Effect.catch(({ text }) => fail(new InputRequired({ server, request, detail: `${method}: ${text}` })))
+          Effect.catch(({ text }) =>
+            fail(new InputRequired({ server, request, detail: `${told(method)}: ${scrub(text)}` }))
+          )
         )
       },
       { concurrency: "unbounded" }
@@ -96,7 +105,7 @@ export const make = ({ closed, engine, host, limits, server, wheel }: Options): 
       const ended = Effect.flatMap(closed, (why) => fail(why.toReason("OutcomeUnknown")))
 
       const once = (count: number, sent: Readonly<Record<string, unknown>>) => {
-        const asked = engine.request(method, sent, options, { ...details, startedAt })
+        const asked = send(method, sent, options, { ...details, startedAt })
         return count === 0 ? asked : Effect.mapError(asked, begun)
       }
 

@@ -26,6 +26,7 @@ import type { Wire } from "../Wire.ts"
 import type { EraVerdict } from "./EraVerdict.ts"
 import { isRecord } from "./frames.ts"
 import type * as Host from "./Host.ts"
+import * as HttpFault from "./HttpFault.ts"
 import * as SdkSession from "./SdkSession.ts"
 
 /** A wire with the engine on it. */
@@ -63,6 +64,8 @@ const serverError = -32_000
 
 const isModern = (version: unknown): boolean => typeof version === "string" && version >= modernVersion
 
+const speaksModern = (versions: unknown): boolean => Array.isArray(versions) && versions.some(isModern)
+
 /** What every request of the 2026 era says of us. */
 const envelopeOf = (host: Host.Host): Readonly<Record<string, unknown>> => ({
   [PROTOCOL_VERSION_META_KEY]: modernVersion,
@@ -75,7 +78,7 @@ const speaksOfLegacy = (reason: Reason): reason is ProtocolError => {
   // With `Retry-After` the server has not looked at it.
   if (reason._tag !== "ProtocolError" || reason.delivery === "NotSent") return false
   const supported = isRecord(reason.data) ? reason.data["supported"] : undefined
-  return !(reason.code === unsupportedVersion && Array.isArray(supported) && supported.some(isModern))
+  return !(reason.code === unsupportedVersion && speaksModern(supported))
 }
 
 /** The server refuses the revision we asked in, and then names it among those it speaks. */
@@ -85,16 +88,22 @@ const isContradictory = ({ reason }: McpError): boolean => {
   return Array.isArray(supported) && supported.includes(modernVersion)
 }
 
-/** The first request that was made in an era we only remember was refused unread by a server that speaks another. */
-const disproves = (reason: Reason): boolean =>
-  reason._tag === "ProtocolError" &&
-  (reason.code === undefined
-    ? reason.detail.startsWith("HTTP 4")
-    : [unsupportedVersion, invalidRequest, methodNotFound].includes(reason.code))
+/** A server that speaks another era refuses with these what it does not know, or what comes before `initialize`. */
+const refusals = new Set<number | undefined>([unsupportedVersion, invalidRequest, methodNotFound, serverError])
 
-/** Servers of the old era refuse with it what comes before `initialize`; but a tool that has run may fail with it, too. */
-const mayDisprove = (reason: Reason): boolean =>
-  reason._tag === "InvalidResult" || (reason._tag === "ProtocolError" && reason.code === serverError)
+/**
+ * What the first request that was made in an era we only remember says of it. `Disproved`: it was refused unread by a
+ * server that speaks another. `Doubtful`: it may have been; but a tool that has run may say the same, its own or another
+ * server's words.
+ */
+const verdictOf = (reason: Reason): "Disproved" | "Doubtful" | undefined => {
+  if (reason._tag === "InvalidResult") return "Doubtful"
+  if (reason._tag !== "ProtocolError") return undefined
+  if (HttpFault.isUnread(reason))
+    return reason.code === undefined || refusals.has(reason.code) ? "Disproved" : undefined
+  if (reason.code === unsupportedVersion) return "Disproved"
+  return refusals.has(reason.code) ? "Doubtful" : undefined
+}
 
 const failureOf = (reason: Reason): Failure =>
   reason._tag === "AuthRequired" || reason._tag === "AuthorizationFailed"
@@ -114,28 +123,41 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
       return { ...line, ...session, era: "legacy" }
     })
 
+  /** The line's own limit is that of the whole connect. */
+  const limits = { idleTimeout: limit, timeout: limit }
+
   /** Takes the server's description of itself for the handshake; `remembered` is one that it gave to another connection. */
   const adopt = (line: Line, discover: DiscoverResult, remembered: boolean): Effect.Effect<Negotiated, Failure> =>
     Effect.map(
       Effect.mapError(SdkSession.open(server, line.wire, host, run, discover, scrub), handshakeFailure),
       (session) => {
-        const refused = (reason: Reason): Reason => {
-          const isAnswered = mayDisprove(reason)
-          if (!isAnswered && !disproves(reason)) return reason
+        const end = () => {
           verdict?.forget()
           // After the request has been told, which the end of the line would do in other words.
           run(Effect.andThen(Effect.yieldNow, line.wire.stop))
-          const detail = "it does not speak the revision any more that it was known for"
-          return isAnswered ? reason : lost(detail)
+        }
+        // Other calls may run on the line: it is not ended for what is only a doubt.
+        const asked = Effect.matchEffect(line.engine.request("server/discover", {}, limits), {
+          onFailure: ({ reason }) =>
+            reason._tag === "InvalidResult" || speaksOfLegacy(reason) ? Effect.sync(end) : Effect.void,
+          onSuccess: ({ supportedVersions }) => (speaksModern(supportedVersions) ? Effect.void : Effect.sync(end))
+        })
+        let isAsked = false
+        const refused = (reason: Reason): Reason => {
+          const found = verdictOf(reason)
+          if (found === "Doubtful" && !isAsked) {
+            isAsked = true
+            run(asked)
+          }
+          if (found !== "Disproved") return reason
+          end()
+          return lost("it does not speak the revision any more that it was known for")
         }
         line.engine.speakModern(envelope, remembered ? refused : undefined)
         verdict?.set({ era: "modern", discover })
         return { ...line, ...session, era: "modern" }
       }
     )
-
-  /** The line's own limit is that of the whole connect. */
-  const limits = { idleTimeout: limit, timeout: limit }
 
   const discover = (line: Line): Effect.Effect<DiscoverResult, McpError> =>
     Effect.tryPromise({
@@ -163,7 +185,7 @@ export const open = <E, R>(options: Options<E, R>): Effect.Effect<Negotiated, E 
       onFailure: ({ reason }) =>
         speaksOfLegacy(reason) ? Effect.mapError(legacy(line), handshakeFailure) : Effect.fail(failureOf(reason)),
       onSuccess: (found) =>
-        Array.isArray(found.supportedVersions) && found.supportedVersions.some(isModern)
+        speaksModern(found.supportedVersions)
           ? adopt(line, found, false)
           : Effect.mapError(legacy(line), handshakeFailure)
     })

@@ -38,7 +38,7 @@ export const failed = (env: OAuthEnv, step: AuthorizationStep, cause: unknown): 
   return new AuthorizationFailed({
     server: env.server,
     step,
-    ...(code === undefined ? {} : { code: env.scrub(code) }),
+    ...(code === undefined ? {} : { code: env.scrub(code).slice(0, 100) }),
     detail: env.scrub(detailOf(cause)).slice(0, 300),
     transient: isTransient(cause)
   })

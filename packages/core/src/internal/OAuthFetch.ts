@@ -55,8 +55,8 @@ const parse = (body: Uint8Array): Readonly<Record<string, unknown>> => {
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
 
-/** Only the first words: what a server says of itself is shown to people, not kept. */
-const clipped = (value: string): string => value.replace(/\p{Cc}/gu, " ").slice(0, 300)
+/** As it may be shown to people; it is cut short where it is scrubbed, since half a secret is not known for one. */
+const plain = (value: string): string => value.replace(/\p{Cc}/gu, " ")
 
 export const make =
   (fetch: FetchLike, signal: AbortSignal, learn: Learn, mayBeAsked: (url: URL) => boolean): FetchLike =>
@@ -81,8 +81,8 @@ export const make =
       const said = text(answer["error_description"])
       throw new Refused(
         response.status,
-        code === undefined ? undefined : clipped(code),
-        said === undefined ? `HTTP ${response.status}` : clipped(said)
+        code === undefined ? undefined : plain(code),
+        said === undefined ? `HTTP ${response.status}` : plain(said)
       )
     }
     // As one of this runtime's own, which the SDK asks for; without a body where none is allowed.

@@ -206,7 +206,7 @@ export const exchange = Effect.fnUntraced(function* (
     })
     const refused = answer.get("error") ?? "no_code"
     const said = answer.get("error_description") ?? "it was not allowed"
-    return yield* failed(env, "Consent", new Refused(400, refused.slice(0, 100), said))
+    return yield* failed(env, "Consent", new Refused(400, refused, said))
   }
   env.learn(code)
   if (attempt.found.verifier !== undefined) env.learn(attempt.found.verifier)

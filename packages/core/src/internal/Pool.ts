@@ -30,6 +30,9 @@ import * as ServerSlot from "./ServerSlot.ts"
 
 const warmupConcurrency = 32
 
+/** How long the list of tools may take when an error is waiting only for the names in it. */
+const naming = Duration.seconds(2)
+
 const defaults = { acquireTimeout: Duration.seconds(30), maxConcurrency: 100, maxWaiting: 1_000 } as const
 
 export const make = Effect.fnUntraced(function* (
@@ -162,7 +165,8 @@ export const make = Effect.fnUntraced(function* (
       (reason._tag === "ProtocolError" && reason.code === -32602) ||
       (reason._tag === "ToolError" && reason.text.startsWith("MCP error -32602"))
     if (!suspect) return error
-    return Effect.matchEffect(slot.catalog, {
+    const listed = Effect.timeoutOrElse(slot.catalog, { duration: naming, orElse: () => error })
+    return Effect.matchEffect(listed, {
       onFailure: () => error,
       onSuccess: ({ tools }) => {
         const names = tools.map((known) => known.name)

@@ -96,12 +96,14 @@ export const make = Effect.fnUntraced(function* (
     body: string,
     onHanded: (handed: boolean) => void,
     onAccepted: () => void,
-    onFault: (fault: HttpFault.HttpFault) => void
+    onFault: (fault: HttpFault.HttpFault) => void,
+    isWaitedFor: () => boolean
   ) =>
     HttpExchange.start(exchanges, endpoint, session.forPost({}), body, {
       onHanded,
       onText: () => {},
       isSettled: () => true,
+      isWaitedFor,
       reads: (status) => status !== 404,
       onAccepted,
       onDone: () => {},
@@ -131,7 +133,8 @@ export const make = Effect.fnUntraced(function* (
               (fault) => {
                 waiting.delete(reject)
                 reject(HttpFault.toSdkError(faults, fault))
-              }
+              },
+              () => "id" in message && "method" in message
             )
           }),
         setProtocolVersion: session.agree,
@@ -187,8 +190,9 @@ export const make = Effect.fnUntraced(function* (
         listener.onFailure(
           fault._tag === "Status" && fault.status === 404
             ? new SessionExpired({ server })
-            : HttpFault.toReason(faults, frame.method, fault)
-        )
+            : HttpFault.toReason(faults, frame, fault)
+        ),
+      () => !listener.isSettled()
     )
     return (why) => {
       abort()
@@ -197,7 +201,8 @@ export const make = Effect.fnUntraced(function* (
         JSON.stringify(cancelled(frame.id, why)),
         () => {},
         () => {},
-        () => {}
+        () => {},
+        () => false
       )
     }
   }

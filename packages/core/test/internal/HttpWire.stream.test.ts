@@ -4,6 +4,7 @@ import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { call, canary, failure, settled, withHttp } from "../support/http.ts"
 import * as Platform from "../support/platform.ts"
+import * as Pool from "../support/pool.ts"
 
 /** A server with a stream of its own, which the test writes. */
 const streaming = (
@@ -284,5 +285,21 @@ describe("the stream of a server over HTTP", () => {
         )
       }
     })
+  )
+
+  it.effect("may ask us without end, and leaves no answer open that it does not take", () =>
+    withHttp(
+      (_, http) =>
+        Effect.gen(function* () {
+          yield* settled
+          http.onOther = () => true
+          const before = http.others.length
+          for (let id = 0; id < 3; id++) http.gets[0]!.data(Platform.event({ jsonrpc: "2.0", id, method: "ping" }))
+          yield* Pool.eventually(() => http.others.length === before + 3)
+          yield* TestClock.adjust("30 seconds")
+          assert.isTrue(http.others.slice(before).every(({ aborted }) => aborted))
+        }),
+      { http: streaming() }
+    )
   )
 })

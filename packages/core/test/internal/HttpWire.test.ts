@@ -74,6 +74,8 @@ describe("HttpWire", () => {
     "429 with Retry-After": [429, { "retry-after": "3" }, { _tag: "ProtocolError", delivery: "NotSent" }],
     "503 with Retry-After": [503, { "retry-after": "3" }, { _tag: "ProtocolError", delivery: "NotSent" }],
     "503 without": [503, {}, { _tag: "ProtocolError", detail: "HTTP 503", delivery: "Answered" }],
+    "502, of a gateway in front of it": [502, {}, { _tag: "ProtocolError", delivery: "OutcomeUnknown" }],
+    "504, of a gateway in front of it": [504, {}, { _tag: "ProtocolError", delivery: "OutcomeUnknown" }],
     "500": [500, {}, { _tag: "ProtocolError", detail: "HTTP 500", delivery: "Answered" }],
     "a redirect": [
       307,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { type Limits, McpConnection, type McpError, ServerConfig } from "@scoped-mcp/core"
-import { Effect, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { version } from "../../src/internal/version.ts"
 import * as Platform from "../support/platform.ts"
@@ -217,7 +217,7 @@ describe("the era", () => {
         peer.answer = (session, frame) => {
           const isOpened = session.sent("initialize").length > 0
           if (frame.method !== "tools/call" || isOpened) return answer(session, frame)
-          session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_600, message: "Server not initialized" } })
+          session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_022, message: "another version" } })
         }
         yield* pool.reconnect("s")
         assert.strictEqual((yield* pool.callTool({ server: "s", tool: "echo" })).text, "{}")
@@ -245,23 +245,31 @@ describe("the era", () => {
       })
     )
 
-    it.effect("is forgotten, and the call not repeated, when the refusal may be that of a tool that has run", () =>
+    it.effect("is asked for again when a refusal may be that of a tool that has run, and other calls go on", () =>
       Effect.gen(function* () {
         const peer = modernPeer()
+        let finish = () => {}
+        peer.script = {
+          ...peer.script,
+          tools: {
+            ...peer.script.tools,
+            full: ({ refuse }) => refuse(-32_000, "Disk full"),
+            slow: ({ text }) => void (finish = () => text("done"))
+          }
+        }
         const pool = yield* Pool.make({ s: peer.source() })
         yield* pool.callTool({ server: "s", tool: "echo" })
         yield* pool.reconnect("s")
-        const answer = peer.answer.bind(peer)
-        let refusals = 0
-        peer.answer = (session, frame) => {
-          if (frame.method !== "tools/call" || refusals++ > 0) return answer(session, frame)
-          session.raw({ jsonrpc: "2.0", id: frame.id, error: { code: -32_000, message: "Disk full" } })
-        }
-        const reason = yield* reasonOf(pool.callTool({ server: "s", tool: "echo" }))
+        const slow = yield* Pool.start(pool.callTool({ server: "s", tool: "slow" }))
+        yield* Pool.eventually(() => peer.ran("slow") === 1)
+        const reason = yield* reasonOf(pool.callTool({ server: "s", tool: "full" }))
         assert.deepInclude(reason, { _tag: "ProtocolError", code: -32_000, delivery: "Answered" })
-        assert.strictEqual(refusals, 1)
-        yield* Pool.eventually(() => peer.open.length === 0)
+        assert.strictEqual(peer.ran("full"), 1)
+        yield* Pool.eventually(() => peer.last.sent("server/discover").length === 1)
+        finish()
+        assert.isTrue(Exit.isSuccess(yield* Fiber.join(slow)))
         yield* pool.callTool({ server: "s", tool: "echo" })
+        assert.lengthOf(peer.sessions, 2)
         assert.lengthOf(peer.last.sent("server/discover"), 1)
       })
     )

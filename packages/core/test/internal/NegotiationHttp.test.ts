@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HttpDispatcher, McpConnection, McpPool, ProcessOwner, ServerConfig } from "@scoped-mcp/core"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import * as Pool from "../support/pool.ts"
 
@@ -221,6 +221,43 @@ describe("the era of a server over HTTP", () => {
   })
 })
 
+describe("an era that is remembered", () => {
+  const remembering = (refusal: Answer) => {
+    const sent: Array<Sent> = []
+    let refuses = false
+    const answer = (asked: Sent): Answer => (refuses && asked.method === "tools/call" ? refusal : modern(asked))
+    return Effect.gen(function* () {
+      const pool = yield* McpPool.make({ servers: { web: config({ health: { check: "off" } }) } })
+      const call = pool.callTool({ server: "web", tool: "t" })
+      yield* call
+      yield* pool.reconnect("web")
+      sent.length = 0
+      refuses = true
+      const exit = yield* Effect.exit(call)
+      return { exit, calls: methods(sent).filter((method) => method === "tools/call").length }
+    }).pipe(Effect.provide(serving(sent, answer)))
+  }
+
+  it.effect.each([-32_000, -32_600, -32_601])(
+    "is not disproved by a refusal that a tool which has run may give: %d in a 200",
+    (code) =>
+      Effect.gen(function* () {
+        const { calls, exit } = yield* remembering({ error: { code, message: "from upstream" } })
+        assert.deepInclude(Pool.failure(exit), { _tag: "ProtocolError", code, delivery: "Answered" })
+        assert.strictEqual(calls, 1)
+      })
+  )
+
+  it.effect.each([
+    { status: 400 },
+    { status: 404, error: { code: -32_601, message: "no such method" } },
+    { status: 400, error: { code: -32_000, message: "no session" } },
+    { error: { code: -32_022, message: "another version", data: { supported: ["2025-11-25"] } } }
+  ])("is disproved by one that no tool gives, and the call is sent once more: %j", (refusal) =>
+    Effect.map(remembering(refusal), ({ calls }) => assert.strictEqual(calls, 2))
+  )
+})
+
 describe("arguments as headers", () => {
   const region = { type: "string", "x-mcp-header": "Region" }
   const tool = (name: string, properties: unknown) => ({ name, inputSchema: { type: "object", properties } })
@@ -267,6 +304,74 @@ describe("arguments as headers", () => {
       const error = yield* Effect.flip(stubborn.connection.callTool({ tool: "good", arguments: { region: "eu" } }))
       assert.deepInclude(error.reason, { _tag: "ProtocolError" as const, code: -32_020 })
       assert.lengthOf(methods(stubborn.sent), 4)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("are not learned from what a tool that has run may have said, and the call is not sent again", () =>
+    Effect.gen(function* () {
+      const { connection, sent } = yield* open((asked) =>
+        asked.method === "tools/call" ? { error: { code: -32_020, message: "upstream disagrees" } } : strict(asked)
+      )
+      const error = yield* Effect.flip(connection.callTool({ tool: "good", arguments: { region: "eu" } }))
+      assert.deepInclude(error.reason, { _tag: "ProtocolError" as const, code: -32_020, delivery: "Answered" as const })
+      assert.deepStrictEqual(methods(sent), ["server/discover", "tools/call"])
+    })
+  )
+
+  it.effect("are learned within the limit of the call", () =>
+    Effect.gen(function* () {
+      const { connection, sent } = yield* open((asked) => (asked.method === "tools/list" ? undefined : strict(asked)))
+      const call = { tool: "good", arguments: { region: "eu" }, timeout: "5 seconds" } as const
+      const running = yield* Pool.start(connection.callTool(call))
+      yield* Pool.eventually(() => sent.at(-1)!.method === "tools/list")
+      yield* TestClock.adjust("5 seconds")
+      assert.isDefined(running.pollUnsafe())
+      // What is learned by then is of use to this call only while it has time left.
+      assert.deepInclude(Pool.failure(yield* Fiber.join(running)), { code: -32_020 })
+      assert.lengthOf(methods(sent), 3)
+    })
+  )
+})
+
+describe("what a server of the new era says wrongly", () => {
+  const canary = "canary-header-123"
+
+  it.effect.each([
+    { resultType: `no ${canary} kind` },
+    { resultType: "input_required", inputRequests: { [canary]: "what?" } },
+    { resultType: "input_required", inputRequests: { q: { method: canary } } }
+  ])("is told without our secrets, and not at length: %j", (result) =>
+    Effect.gen(function* () {
+      const long = {
+        ...result,
+        resultType: result.resultType === "input_required" ? result.resultType : canary.repeat(1_000)
+      }
+      for (const said of [result, long]) {
+        const { connection } = yield* open(
+          (asked) => (asked.method === "tools/call" ? { result: said } : modern(asked)),
+          {
+            headers: { "x-key": canary }
+          }
+        )
+        const { message } = yield* Effect.flip(connection.callTool({ tool: "t" }))
+        assert.notInclude(message, canary)
+        assert.isBelow(message.length, 500)
+      }
+    })
+  )
+
+  it.effect("is no secret of ours in the name of a tool that is left out", () =>
+    Effect.gen(function* () {
+      const properties = { a: { type: "string", "x-mcp-header": `${canary} ` } }
+      const tools = [{ name: canary, inputSchema: { type: "object", properties } }]
+      const { connection } = yield* open(
+        (asked) => (asked.method === "tools/list" ? { result: { resultType: "complete", tools } } : modern(asked)),
+        { headers: { "x-key": canary } }
+      )
+      yield* connection.listTools
+      const { hiddenTools } = yield* connection.diagnostics
+      assert.lengthOf(hiddenTools, 1)
+      assert.notInclude(JSON.stringify(hiddenTools), canary)
     }).pipe(Effect.provide(Logger.layer([])))
   )
 })

@@ -4,6 +4,7 @@ import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { call, canary, failure, settled, text } from "../support/http.ts"
 import * as Platform from "../support/platform.ts"
+import * as Pool from "../support/pool.ts"
 
 const config = (limits: Limits.ServerLimits = {}) =>
   ServerConfig.sse({ url: "https://example.com/sse", headers: { Authorization: `Bearer ${canary}` }, ...limits })
@@ -235,4 +236,41 @@ describe("SseWire", () => {
       )
     )
   })
+
+  it.effect("holds no request open that nobody waits for, when the server does not answer what is posted", () =>
+    withSse((connection, http) =>
+      Effect.gen(function* () {
+        http.onPosted = () => {}
+        const answered = yield* call(connection)
+        const post = http.last("t")
+        http.gets[0]!.data(Platform.event({ jsonrpc: "2.0", id: post.frame["id"], result: Platform.hello }))
+        assert.strictEqual(yield* text(answered), "hello")
+        const waiting = yield* call(connection, "slow")
+        const givenUp = yield* call(connection, "u")
+        yield* Fiber.interrupt(givenUp)
+        const notice = http.posts.at(-1)!
+        assert.strictEqual(notice.frame["method"], "notifications/cancelled")
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual([post.aborted, notice.aborted], [true, true])
+        assert.isFalse(http.last("slow").aborted)
+        http.gets[0]!.data(
+          Platform.event({ jsonrpc: "2.0", id: http.last("slow").frame["id"], result: Platform.hello })
+        )
+        assert.strictEqual(yield* text(waiting), "hello")
+      })
+    )
+  )
+
+  it.effect("holds no answer to the server open that it does not take", () =>
+    withSse((_, http) =>
+      Effect.gen(function* () {
+        http.onOther = () => true
+        const before = http.others.length
+        for (let id = 0; id < 3; id++) http.gets[0]!.data(Platform.event({ jsonrpc: "2.0", id, method: "ping" }))
+        yield* Pool.eventually(() => http.others.length === before + 3)
+        yield* TestClock.adjust("30 seconds")
+        assert.isTrue(http.others.slice(before).every(({ aborted }) => aborted))
+      })
+    )
+  )
 })
