@@ -58,6 +58,14 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 /** Only the first words: what a server says of itself is shown to people, not kept. */
 const clipped = (value: string): string => value.replace(/\p{Cc}/gu, " ").slice(0, 300)
 
+/** What is told of a refusal that says nothing: which request it was, and what a person can do about it. */
+const withoutWords = ({ origin, pathname }: URL, init: RequestInit | undefined, status: number): string => {
+  const told = `${origin}${pathname} answered with HTTP ${status}`
+  // Of our requests only the registration of a client is JSON.
+  const registers = new Headers(init?.headers).get("content-type")?.startsWith("application/json") === true
+  return registers ? `${told} when we registered as a client; give the auth a clientId of its own` : told
+}
+
 export const make =
   (fetch: FetchLike, signal: AbortSignal, learn: Learn, mayBeAsked: (url: URL) => boolean): FetchLike =>
   async (url, init) => {
@@ -82,7 +90,7 @@ export const make =
       throw new Refused(
         response.status,
         code === undefined ? undefined : clipped(code),
-        said === undefined ? `HTTP ${response.status}` : clipped(said)
+        said === undefined ? clipped(withoutWords(new URL(url), init, response.status)) : clipped(said)
       )
     }
     // As one of this runtime's own, which the SDK asks for; without a body where none is allowed.
