@@ -24,6 +24,7 @@ import * as DeadlineWheel from "./DeadlineWheel.ts"
 import { nearest } from "./nearest.ts"
 import * as PoolLogs from "./poolLogs.ts"
 import * as PoolMetrics from "./poolMetrics.ts"
+import { ProgramPlaces } from "./Places.ts"
 import type { PoolShared } from "./PoolShared.ts"
 import { realTime } from "./realTime.ts"
 import * as ServerSlot from "./ServerSlot.ts"
@@ -83,21 +84,30 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
+  const gateLimits = {
+    maxConcurrency: Limits.count("maxConcurrency", options.maxConcurrency, defaults.maxConcurrency, 1),
+    maxWaiting: Limits.count("maxWaiting", options.maxWaiting, defaults.maxWaiting, 0),
+    overload: options.overload ?? "suspend",
+    acquireTimeout
+  }
+  const own = Admission.make({ ...gateLimits, scope: "Pool" }, wheel)
+  const program = yield* Effect.serviceOption(ProgramPlaces)
+
   const shared: PoolShared = {
     namespace,
     context,
     wheel,
     authorizers: Option.isSome(authorizers) ? authorizers.value : yield* Authorizers.make,
-    gate: Admission.make(
-      {
-        scope: "Pool",
-        maxConcurrency: Limits.count("maxConcurrency", options.maxConcurrency, defaults.maxConcurrency, 1),
-        maxWaiting: Limits.count("maxWaiting", options.maxWaiting, defaults.maxWaiting, 0),
-        overload: options.overload ?? "suspend",
-        acquireTimeout
-      },
-      wheel
-    ),
+    gate: Option.match(program, {
+      onNone: () => own,
+      // Nobody waits there who has no place here, so the queue needs no bound of its own.
+      onSome: (places) =>
+        Admission.within(
+          own,
+          Admission.make({ ...gateLimits, scope: "Program", maxWaiting: Infinity }, wheel, places),
+          wheel
+        )
+    }),
     acquireTimeout,
     closeTimeout,
     healthChecks: options.healthChecks ?? {},
