@@ -211,12 +211,14 @@ export const make = Effect.fnUntraced(function* (
       const entry = entries.get(namespace)
       if (entry === undefined) return Effect.succeed(false)
       // First, so that whoever asks from now on gets another pool.
-      return map.invalidate(namespace).pipe(
-        Effect.andThen(entry.pool.close),
-        Effect.andThen(forget(namespace, entry.gone)),
-        Effect.as(true),
-        Effect.uninterruptible
-      )
+      return map
+        .invalidate(namespace)
+        .pipe(
+          Effect.andThen(entry.pool.close),
+          Effect.andThen(forget(namespace, entry.gone)),
+          Effect.as(true),
+          Effect.uninterruptible
+        )
     })
 
   const closeAll = Effect.suspend(() =>

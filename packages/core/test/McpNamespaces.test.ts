@@ -30,7 +30,10 @@ describe("McpNamespaces", () => {
         yield* Effect.all([callEcho, callEcho]).pipe(Effect.provide(McpNamespaces.get("acme")))
         yield* Effect.provide(callEcho, McpNamespaces.get("acme"))
         yield* Effect.provide(callEcho, McpNamespaces.get("globex"))
-        const { connections, namespaces, running } = yield* Effect.flatMap(McpNamespaces.McpNamespaces, (it) => it.stats)
+        const { connections, namespaces, running } = yield* Effect.flatMap(
+          McpNamespaces.McpNamespaces,
+          (it) => it.stats
+        )
         assert.deepStrictEqual(
           namespaces.map(({ namespace, servers: [server] }) => [namespace, server?.calls.succeeded]),
           [

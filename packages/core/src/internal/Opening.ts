@@ -31,6 +31,8 @@ export interface Host {
   readonly closedError: () => McpError
   readonly onStart: () => void
   readonly onOpened: (it: Live.Live) => void
+  /** Failed attempts since the server was last ready. */
+  readonly failed: { count: number }
   /** It took so many milliseconds. */
   readonly onFailed: (error: McpError, attempted: number) => void
   /** Takes a connection that nobody waits for any more. */
@@ -38,13 +40,13 @@ export interface Host {
 }
 
 export interface Opening {
-  /** Joins the attempt that runs, or begins one, at once; the effect waits for it. */
-  readonly open: () => Effect.Effect<Live.Live, McpError>
+  /** Joins the attempt that runs, or begins one, at once, unless that is refused; the effect waits for it. */
+  readonly open: (refusal?: () => McpError | undefined) => Effect.Effect<Live.Live, McpError>
   readonly isOpening: () => boolean
   /** Those who wait for the attempt are told that the server has ended. */
   readonly abandon: () => void
   /** The attempts that have not released yet what they held. */
-  readonly building: ReadonlySet<Fiber.Fiber<void>>
+  readonly building: () => ReadonlyArray<Fiber.Fiber<void>>
   /** Ends attempts, and waits until they have released what they held. */
   readonly interrupt: Effect.Effect<void>
 }
@@ -59,12 +61,12 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
   const building = new Set<Fiber.Fiber<void>>()
   let attempt: Attempt | undefined
   let startedAt = 0
-  let failedAttempts = 0
+  const { failed } = host
 
   const onOpened = (it: Live.Live, mine: Attempt) => {
     if (attempt !== mine) return host.release(it)
     attempt = undefined
-    failedAttempts = 0
+    failed.count = 0
     host.onOpened(it)
     Deferred.doneUnsafe(mine, Effect.succeed(it))
   }
@@ -72,14 +74,14 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
   const onFailed = (error: McpError, mine: Attempt) => {
     if (attempt === mine) {
       attempt = undefined
-      failedAttempts++
+      failed.count++
       host.onFailed(error, pool.wheel.now() - startedAt)
     }
     Deferred.doneUnsafe(mine, Effect.fail(error))
   }
 
   const buildFailed = (detail: string): McpError => {
-    const about = { server: name, target: targetOf(source), stderr: "", noise: [], attempt: failedAttempts + 1 }
+    const about = { server: name, target: targetOf(source), stderr: "", noise: [], attempt: failed.count + 1 }
     return new McpError({ reason: new ConnectFailed({ ...about, phase: "Build", detail }) })
   }
 
@@ -116,7 +118,7 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       Effect.provideService(Namespace, pool.namespace),
       Effect.provideService(EraVerdict.EraVerdict, verdict),
       Effect.provideService(ConnectReport, {
-        attempt: failedAttempts + 1,
+        attempt: failed.count + 1,
         failed: (error) => Effect.sync(() => onFailed(error, mine))
       })
     )
@@ -146,8 +148,10 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
     )
 
   return {
-    open: () => {
+    open: (refusal) => {
       if (attempt !== undefined) return Deferred.await(attempt)
+      const refused = refusal?.()
+      if (refused !== undefined) return refused
       const mine: Attempt = Deferred.makeUnsafe()
       attempt = mine
       startedAt = pool.wheel.now()
@@ -164,7 +168,7 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       attempt = undefined
       Deferred.doneUnsafe(waited, host.closedError())
     },
-    building,
+    building: () => [...building],
     interrupt: Effect.suspend(() => Fiber.interruptAll(building))
   }
 }
