@@ -58,7 +58,8 @@ export const make = (env: SlotEnv, waiters: Waiters, onIdle: () => void): Connec
     it.closing = true
     lives.delete(it)
     // Detached, because a release must outlive whoever asked for it; a close of the pool waits for what is in the set.
-    waiters.track(releasing, Effect.runForkWith(pool.context)(Live.close(env, it)))
+    it.released = Effect.runForkWith(pool.context)(Live.close(env, it))
+    waiters.track(releasing, it.released)
   }
 
   const forget = (it: Live.Live): boolean => {

@@ -92,7 +92,8 @@ export const make = (env: SlotEnv, waiters: Waiters, host: Host): Exclusive => {
     it.closing = true
     drop(it)
     // Detached, because a release must outlive whoever asked for it; a close of the pool waits for what is in the set.
-    waiters.track(releasing, Effect.runForkWith(pool.context)(Live.close(env, it)))
+    it.released = Effect.runForkWith(pool.context)(Live.close(env, it))
+    waiters.track(releasing, it.released)
   }
 
   const retire = (it: Live.Live): void => {

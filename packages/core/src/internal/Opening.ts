@@ -13,6 +13,7 @@ import * as Scope from "effect/Scope"
 import { Authorizers } from "../Authorizers.ts"
 import * as McpConnection from "../McpConnection.ts"
 import { ConnectFailed, McpError } from "../McpError.ts"
+import { type CloseOptions, joinIfAny } from "../Registry.ts"
 import type { Server } from "../ServerSource.ts"
 import { Namespace } from "./authorise.ts"
 import { ConnectReport } from "./ConnectReport.ts"
@@ -35,6 +36,8 @@ export interface Host {
   readonly failed: { count: number }
   /** It took so many milliseconds. */
   readonly onFailed: (error: McpError, attempted: number) => void
+  /** Closes a connection, for whoever looks after all of the program. */
+  readonly end: (it: Live.Live, options: CloseOptions) => Effect.Effect<boolean>
   /** Takes a connection that nobody waits for any more. */
   readonly release: (it: Live.Live) => void
 }
@@ -123,6 +126,12 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       })
     )
 
+  const join = (it: Live.Live) => {
+    const { instanceId } = it.connection.info
+    const about = { namespace: pool.namespace, server: name, instanceId, pid: it.pid, target: targetOf(source) }
+    return joinIfAny(about, (options) => host.end(it, options))
+  }
+
   const connect = (mine: Attempt, before: ReadonlyArray<Fiber.Fiber<unknown>>) =>
     Effect.gen(function* () {
       // Ours end within their limit; a layer of the user's whose release does not is not waited for for ever.
@@ -131,7 +140,9 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
         Effect.provideService(Clock.Clock, realTime)
       )
       const scope = yield* Scope.make()
-      const it = Effect.flatMap(build(mine, scope), (connection) => Live.make(connection, scope, pool.wheel.now()))
+      const it = Effect.flatMap(build(mine, scope), (connection) =>
+        Effect.tap(Live.make(connection, scope, pool.wheel.now()), (it) => Scope.provide(join(it), scope))
+      )
       const disarm = limitBuild(mine, yield* Effect.fiber)
       yield* Effect.onExit(it, (exit) => {
         disarm()

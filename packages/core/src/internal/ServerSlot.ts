@@ -169,6 +169,19 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       status.move("Connecting")
     },
     onOpened,
+    end: (it, { force = false }) =>
+      Effect.suspend(() => {
+        const wasInUse = connections.isInUse(it)
+        connections.retire(it)
+        if (wasInUse) status.move("Idle")
+        const quiet = waiters.waitUntil(() => it.closing)
+        return (force ? Effect.void : Effect.timeoutOption(quiet, env.limits.closeTimeout)).pipe(
+          Effect.flatMap(() => {
+            connections.release(it)
+            return it.released === undefined ? Effect.succeed(true) : Fiber.join(it.released)
+          })
+        )
+      }),
     onFailed: (error, attempted) => {
       if (admission.running() > 0) supervision.want()
       connectFailures++
