@@ -118,6 +118,10 @@ export interface ServerLimits {
   readonly restart?: RestartLimits | undefined
   /** How its connection is looked after. */
   readonly health?: HealthLimits | undefined
+  /** The pool starts only when this server is open, and fails with its error when it cannot be. Default false. */
+  readonly critical?: boolean | undefined
+  /** Servers of the pool that are opened before this one, and closed after it. Default: none. */
+  readonly dependsOn?: ReadonlyArray<string> | undefined
   /** Whether callers share a connection. Default `shared`. */
   readonly sharing?: Sharing | undefined
   /** The connections of a server that is `exclusive`; its `maxConcurrency`, `idleTimeToLive` and `keepAlive` are then not used. */
@@ -181,6 +185,8 @@ export interface ResolvedLimits {
   readonly maxMessageBytes: number
   readonly restart: ResolvedRestart
   readonly health: ResolvedHealth
+  readonly critical: boolean
+  readonly dependsOn: ReadonlyArray<string>
   readonly sharing: Sharing
   readonly exclusive: ResolvedExclusive
 }
@@ -215,6 +221,8 @@ export const defaults: ResolvedLimits = {
     timeout: Duration.seconds(5),
     failures: 3
   },
+  critical: false,
+  dependsOn: [],
   sharing: "shared",
   exclusive: {
     min: 0,
@@ -307,6 +315,8 @@ export const resolve = (limits: ServerLimits): ResolvedLimits => ({
   maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes),
   restart: restart(limits.restart ?? {}),
   health: health(limits.health ?? {}),
+  critical: limits.critical ?? defaults.critical,
+  dependsOn: limits.dependsOn ?? defaults.dependsOn,
   sharing: limits.sharing ?? defaults.sharing,
   exclusive: exclusive(limits.exclusive ?? {})
 })

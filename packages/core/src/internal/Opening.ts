@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { Authorizers } from "../Authorizers.ts"
 import * as McpConnection from "../McpConnection.ts"
@@ -139,6 +140,8 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
         Effect.timeoutOption(Duration.times(limits.closeTimeout, 1.2)),
         Effect.provideService(Clock.Clock, realTime)
       )
+      const needed = yield* Effect.result(pool.opened(limits.dependsOn))
+      if (Result.isFailure(needed)) return onFailed(needed.failure, mine)
       const scope = yield* Scope.make()
       const it = Effect.flatMap(build(mine, scope), (connection) =>
         Effect.tap(Live.make(connection, scope, pool.wheel.now()), (it) => Scope.provide(join(it), scope))

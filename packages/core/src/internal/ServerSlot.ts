@@ -49,6 +49,8 @@ export interface ServerSlot {
   /** Why it is not known what the server offers now, if that could not be learnt. */
   readonly unavailable: () => McpError | undefined
   readonly warm: Effect.Effect<Warmed>
+  /** Opens a connection, if there is none. */
+  readonly open: Effect.Effect<void, McpError>
   /** No new call goes to the connection; running ones end on it. False: there was none. */
   readonly retire: Effect.Effect<boolean>
   /** Retires the connection and opens another. */
@@ -60,6 +62,8 @@ export interface ServerSlot {
   /** The attempts and releases that run. */
   readonly ending: () => ReadonlyArray<Fiber.Fiber<unknown>>
   readonly suspend: (suspended: boolean) => void
+  /** Takes no calls any more, and opens nothing; what is open stays so. */
+  readonly refuseAll: (state: "Stopped" | "Closed") => void
   /** Ends connection and attempts and waits for their release; answers how many connections there were, and how many outlived the limit. */
   readonly shutDown: (
     state: "Stopped" | "Closed"
@@ -260,7 +264,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   }
 
   /** Those who wait are told; whoever waits next meets the end of the server. */
-  const refuseAll = () => {
+  const refuseWaiting = () => {
     opening.abandon()
     admission.refuseAll(status.closedError())
   }
@@ -304,6 +308,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         onSuccess: (it) => ({ ok: true, openedIn: it.connection.info.openedIn }) as const
       })
     }),
+    open: Effect.suspend(() => status.refusal() ?? Effect.asVoid(open)),
     retire: Effect.sync(retireCurrent),
     reconnect: Effect.suspend(() => {
       const refused = status.refusal()
@@ -328,7 +333,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       supervision.end()
       // First, so that whoever is sent on to the next server of that name waits for the release.
       retireCurrent()
-      refuseAll()
+      refuseWaiting()
       return Effect.andThen(
         opening.interrupt,
         waiters.waitUntil(() => connections.areGone() && opening.building().length === 0)
@@ -339,6 +344,12 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       status.suspend(suspended)
       if (!suspended) supervision.resume()
     },
+    refuseAll: (state) => {
+      status.end(state)
+      health.end()
+      supervision.end()
+      refuseWaiting()
+    },
     shutDown: (state) =>
       Effect.gen(function* () {
         status.end(state)
@@ -346,7 +357,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         supervision.end()
         if (status.get() !== "Closed" && status.get() !== "Closing") status.move("Closing")
         connections.releaseAll()
-        refuseAll()
+        refuseWaiting()
         const outcomes = yield* Effect.gen(function* () {
           yield* opening.interrupt
           return yield* Effect.forEach(connections.releasing, Fiber.await, { concurrency: "unbounded" })

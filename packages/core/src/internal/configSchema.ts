@@ -135,6 +135,8 @@ const limits = {
   maxMessageBytes: Schema.optionalKey(size),
   restart: Schema.optionalKey(restart),
   health: Schema.optionalKey(health),
+  critical: Schema.optionalKey(boolean),
+  dependsOn: Schema.optionalKey(Schema.Array(text("the name of a server"))),
   sharing: Schema.optionalKey(oneOf(["shared", "exclusive"])),
   exclusive: Schema.optionalKey(exclusive),
   /** As the files of other hosts say it: `callTimeout`. */
