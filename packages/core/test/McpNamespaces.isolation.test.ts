@@ -20,7 +20,7 @@ const namesIn = (text: string): ReadonlyArray<string> => [...new Set(text.match(
 const named = (value: unknown): ReadonlyArray<string> =>
   namesIn(
     JSON.stringify(value, (_, it: unknown) =>
-      it instanceof Error ? { ...it, message: it.message, cause: it.cause } : it
+      it instanceof Error ? Object.assign({}, it, { message: it.message, cause: it.cause }) : it
     ) ?? ""
   )
 

@@ -2,8 +2,8 @@
  * The connections of a server that lends each to one caller at a time. Callers have a place of the server's, of which there
  * are as many as connections may be, and come here in the order in which they got it.
  *
- * Not Effect's `Pool`, whose shutdown waits for every borrower without a limit and closes one item after the other, whose
- * `get` neither ends nor can be refused, and which opens with the context of whoever came first (`docs/design.md`).
+ * Not Effect's `Pool`, whose shutdown waits for every borrower without a limit and closes one item after the other, and
+ * whose `get` neither ends nor can be refused (`docs/design.md`).
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -144,7 +144,7 @@ export const make = (env: SlotEnv, waiters: Waiters, host: Host): Exclusive => {
 
   const fill = () => {
     if (asleep || !host.mayOpen()) return
-    while (lives.size + attempts.size < min && !failing) begin()
+    if (!failing) while (lives.size + attempts.size < min) begin()
     beginFor(wanters.size)
   }
 
@@ -318,7 +318,7 @@ export const make = (env: SlotEnv, waiters: Waiters, host: Host): Exclusive => {
       release,
       releaseAll: () => {
         asleep = true
-        for (const it of [...lives.keys()]) {
+        for (const it of lives.keys()) {
           it.retired = true
           release(it)
         }
@@ -342,7 +342,7 @@ export const make = (env: SlotEnv, waiters: Waiters, host: Host): Exclusive => {
       abandon: () => {
         for (const opening of attempts) opening.abandon()
         attempts.clear()
-        for (const wanter of [...wanters]) wanter.fail(host.closedError())
+        for (const wanter of wanters) wanter.fail(host.closedError())
       },
       building: () => [...openings].flatMap((opening) => opening.building()),
       interrupt: Effect.suspend(() => Fiber.interruptAll([...openings].flatMap((opening) => opening.building())))

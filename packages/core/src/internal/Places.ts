@@ -10,7 +10,7 @@ export interface Waiter {
   readonly resume: () => void
 }
 
-export interface Queue<W extends Waiter = Waiter> {
+interface Queue<W extends Waiter = Waiter> {
   readonly size: () => number
   readonly add: (waiter: W) => void
   /** False: it does not wait here any more. */

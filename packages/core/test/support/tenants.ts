@@ -18,7 +18,8 @@ interface Line {
 
 const answer = (of: string, frame: Record<string, unknown>, { die, send }: Line) => {
   const { id, method } = frame
-  const params = frame["params"] as Record<string, any>
+  const params = (frame["params"] ?? {}) as Record<string, unknown>
+  const { canary } = (params["arguments"] ?? {}) as Record<string, unknown>
   const reply = (result: unknown) => send({ jsonrpc: "2.0", id, result })
   if (id === undefined) return
   if (method === "initialize") {
@@ -27,7 +28,7 @@ const answer = (of: string, frame: Record<string, unknown>, { die, send }: Line)
   }
   if (method === "tools/list") return reply({ tools: [{ name: of, inputSchema: { type: "object" } }] })
   if (method !== "tools/call") return reply({})
-  const content = [{ type: "text", text: `${of} served ${params["arguments"].canary}` }]
+  const content = [{ type: "text", text: `${of} served ${String(canary)}` }]
   if (params["name"] === "die") return die(`${of} is down`)
   if (params["name"] === "refuse") return send({ jsonrpc: "2.0", id, error: { code: -32_000, message: `by ${of}` } })
   if (params["name"] !== "hang") return reply({ content, isError: params["name"] === "fail" })
