@@ -434,16 +434,27 @@ export const mutations: ReadonlyArray<Mutation> = [
     "internal/Admission.ts",
     ["internal/Admission"],
     [
-      ["places: the queue has no bound", " || waiters.size >= limits.maxWaiting", ""],
-      ["places: who came last is served first", "const [first] = waiters", "const first = [...waiters].at(-1)"],
+      ["places: the queue has no bound", " || waiters.size() >= limits.maxWaiting", ""],
       ["places: one is lost when its wait is interrupted", "if (waiter.granted) leave()", ""],
       [
         "places: who was interrupted stays in the queue",
-        "        disarm()\n        waiters.delete(waiter)\n",
+        "        disarm()\n        waiters.remove(waiter)\n",
         "        disarm()\n"
       ],
-      ["places: whose time is over stays in the queue", "if (waiters.delete(waiter)) {", "if (true) {"],
-      ["places: more run than may", "running >= limits.maxConcurrency || ", ""]
+      ["places: whose time is over stays in the queue", "if (waiters.remove(waiter)) {", "if (true) {"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Places.ts",
+    ["internal/Admission"],
+    [
+      [
+        "places: who came last is served first",
+        "const [first] = queue ?? []",
+        "const first = [...(queue ?? [])].at(-1)"
+      ],
+      ["places: more run than may", "running >= max || ", ""]
     ]
   ),
   ...within(
@@ -470,7 +481,11 @@ export const mutations: ReadonlyArray<Mutation> = [
     [
       ["slot: what may have run is sent again", 'error.delivery === "NotSent" && ', ""],
       ["slot: what was not sent is not sent again", "Effect.catchIf(once, sendAgain, () => once)", "once"],
-      ["slot: a retired connection is lent", "if (it.retired && !it.lost) return", "if (false) return"]
+      [
+        "slot: a retired connection is lent",
+        "if ((it.retired || !connections.isFree(it)) && !it.lost) return",
+        "if (false) return"
+      ]
     ]
   ),
   ...within(
@@ -530,7 +545,11 @@ export const mutations: ReadonlyArray<Mutation> = [
         "return Effect.void"
       ],
       ["catalog: a list of an ended connection is not stale", "{ ...lists.catalog, stale: true }", "lists.catalog"],
-      ["catalog: a change during the first reading is missed", "changes === changesBefore ? it : undefined", "it"]
+      [
+        "catalog: a change during the first reading is missed",
+        "changes === changesBefore ? offeredBy(it) : undefined",
+        "offeredBy(it)"
+      ]
     ]
   ),
   ...within(
@@ -633,12 +652,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     [
       [
         "pool: servers close one after the other",
-        '(slot) => slot.shutDown(to), {\n        concurrency: "unbounded"',
-        "(slot) => slot.shutDown(to), {\n        concurrency: 1"
+        "Dependencies.dependentsFirst(all, ({ slot }) => slot.shutDown(to))",
+        "Effect.forEach(all, ({ slot }) => slot.shutDown(to))"
       ],
       [
         "pool: the close has no limit",
-        "Effect.timeoutOption(ended, Duration.times(closeTimeout, 1.1))",
+        "Effect.timeoutOption(ended, Duration.times(limit, 1.1))",
         "Effect.asSome(ended)"
       ],
       ["pool: its scope does not close it", "yield* Effect.addFinalizer(() => close)", ""],
@@ -726,6 +745,67 @@ export const mutations: ReadonlyArray<Mutation> = [
         "killed"
       ]
     ]
+  ),
+
+  // Tenants and exclusive servers
+  ...within(
+    "core",
+    "McpNamespaces.ts",
+    ["McpNamespaces.isolation", "McpNamespaces"],
+    [
+      [
+        "namespaces: two tenants share a pool",
+        "map.contextEffect(namespace))",
+        'map.contextEffect(namespace === "tenant-007" ? "tenant-008" : namespace))',
+        "tenants-0"
+      ],
+      [
+        "namespaces: a pool gets the context of whoever comes first",
+        "Context.add(base, Scope.Scope, Context.get(caller, Scope.Scope))",
+        "Context.merge(base, caller)",
+        "lends a pool nothing"
+      ],
+      [
+        "namespaces: the successor of a pool does not wait",
+        "if (before !== undefined) yield* Deferred.await(before.gone)",
+        "",
+        "its successor opens nothing"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Places.ts",
+    ["McpNamespaces"],
+    [
+      [
+        "places: the longest queue is served first",
+        "if (queue.size > 0) turns.add(queue)",
+        "if (queue.size > 0) { const rest = [...turns]; turns.clear(); turns.add(queue); for (const it of rest) turns.add(it) }",
+        "in turns"
+      ]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/Exclusive.ts",
+    ["McpPool.exclusive"],
+    [
+      ["exclusive: a connection is lent twice", "        takeOut(it)\n        it.users++", "        it.users++"],
+      [
+        "exclusive: one that is not well is lent",
+        'if (verdict._tag === "Healthy") return true',
+        "return true",
+        "asks an unused connection"
+      ],
+      ["exclusive: connections grow as old as they like", "Duration.toMillis(maxLifetime) *", "1e9 *", "older than"]
+    ]
+  ),
+  ...within(
+    "core",
+    "internal/dependencies.ts",
+    ["McpPool.start"],
+    [["close: the order of dependsOn is not kept", "other.dependsOn.includes(server.name)", "false", "closed before"]]
   ),
 
   // The kit

@@ -18,7 +18,7 @@
  *
  * @since 0.1.0
  */
-import { Limits, McpPool, type McpConnection } from "@scoped-mcp/core"
+import { Limits, McpPool, type McpConnection, type McpError } from "@scoped-mcp/core"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as Context from "effect/Context"
@@ -248,7 +248,7 @@ export const layerServers = <E, R>(
     /** The servers of the pool, by name; the agent uses all of them. */
     readonly servers: McpPool.Options["servers"]
   }
-): Layer.Layer<Agent, E, R | McpConnection.Platform> => {
+): Layer.Layer<Agent, E | McpError.McpError, R | McpConnection.Platform> => {
   const { model, servers, ...rest } = options
   return Layer.provide(layer(rest), [McpPool.layer({ servers }), model])
 }

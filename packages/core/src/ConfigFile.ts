@@ -45,7 +45,9 @@ import * as Fields from "./internal/configSchema.ts"
 import * as Server from "./internal/configServer.ts"
 import * as Shape from "./internal/configShape.ts"
 import * as Variables from "./internal/configVariables.ts"
+import { assertOrdered } from "./internal/dependencies.ts"
 import type { Platform } from "./McpConnection.ts"
+import type { McpError } from "./McpError.ts"
 import * as McpPool from "./McpPool.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
@@ -142,6 +144,11 @@ export const parse = Effect.fnUntraced(function* (
       problems.push({ path: [...raw.path, "name"], expected: "expected a name that no other server has" })
     } else servers.set(...made.success)
   }
+  try {
+    assertOrdered([...servers].map(([name, { limits }]) => ({ name, dependsOn: limits.dependsOn })))
+  } catch (error) {
+    problems.push({ path: [], expected: error instanceof Error ? error.message : String(error) })
+  }
   return problems.length > 0 || Result.isFailure(pool)
     ? yield* failed(file, problems)
     : { ...pool.success, servers: Object.fromEntries(servers) }
@@ -192,5 +199,7 @@ export const load = Effect.fnUntraced(function* (
  *
  * @since 0.1.0
  */
-export const layer = (path?: string): Layer.Layer<McpPool.McpPool, ConfigError, Platform | FileSystem.FileSystem> =>
+export const layer = (
+  path?: string
+): Layer.Layer<McpPool.McpPool, ConfigError | McpError, Platform | FileSystem.FileSystem> =>
   Layer.effect(McpPool.McpPool, Effect.flatMap(load(path), McpPool.make))

@@ -61,6 +61,32 @@ export interface HealthLimits {
 }
 
 /**
+ * Whose the connection of a server is: `shared`, one for all callers of a pool at the same time; `exclusive`, several,
+ * each lent to one caller at a time, for servers that keep a state of their own between calls.
+ *
+ * @since 0.1.0
+ */
+export type Sharing = "shared" | "exclusive"
+
+/**
+ * The connections of an exclusive server.
+ *
+ * @since 0.1.0
+ */
+export interface ExclusiveLimits {
+  /** Connections that are kept open once the server is in use, lent or not. Default 0. */
+  readonly min?: number | undefined
+  /** Connections at the same time, and so calls and leases. Default 10. */
+  readonly max?: number | undefined
+  /** Unused for this long, one that is more than `min` is closed. Default 60 seconds. */
+  readonly idleTimeToLive?: Span | undefined
+  /** None is lent again that is older, less up to a tenth by chance. Default 30 minutes. */
+  readonly maxLifetime?: Span | undefined
+  /** One that has been on loan for longer is told of in the log, with the span of who borrowed it. Default 60 seconds. */
+  readonly leakWarning?: Span | undefined
+}
+
+/**
  * The limits of one server. All are optional; {@link defaults} has the values that hold otherwise.
  *
  * @since 0.1.0
@@ -92,6 +118,14 @@ export interface ServerLimits {
   readonly restart?: RestartLimits | undefined
   /** How its connection is looked after. */
   readonly health?: HealthLimits | undefined
+  /** The pool starts only when this server is open, and fails with its error when it cannot be. Default false. */
+  readonly critical?: boolean | undefined
+  /** Servers of the pool that are opened before this one, and closed after it. Default: none. */
+  readonly dependsOn?: ReadonlyArray<string> | undefined
+  /** Whether callers share a connection. Default `shared`. */
+  readonly sharing?: Sharing | undefined
+  /** The connections of a server that is `exclusive`; its `maxConcurrency`, `idleTimeToLive` and `keepAlive` are then not used. */
+  readonly exclusive?: ExclusiveLimits | undefined
 }
 
 /**
@@ -120,6 +154,19 @@ export interface ResolvedHealth {
 }
 
 /**
+ * {@link ExclusiveLimits} with every value present.
+ *
+ * @since 0.1.0
+ */
+export interface ResolvedExclusive {
+  readonly min: number
+  readonly max: number
+  readonly idleTimeToLive: Duration.Duration
+  readonly maxLifetime: Duration.Duration
+  readonly leakWarning: Duration.Duration
+}
+
+/**
  * {@link ServerLimits} with every value present: milliseconds and bytes.
  *
  * @since 0.1.0
@@ -138,6 +185,10 @@ export interface ResolvedLimits {
   readonly maxMessageBytes: number
   readonly restart: ResolvedRestart
   readonly health: ResolvedHealth
+  readonly critical: boolean
+  readonly dependsOn: ReadonlyArray<string>
+  readonly sharing: Sharing
+  readonly exclusive: ResolvedExclusive
 }
 
 /**
@@ -169,6 +220,16 @@ export const defaults: ResolvedLimits = {
     every: Duration.seconds(30),
     timeout: Duration.seconds(5),
     failures: 3
+  },
+  critical: false,
+  dependsOn: [],
+  sharing: "shared",
+  exclusive: {
+    min: 0,
+    max: 10,
+    idleTimeToLive: Duration.seconds(60),
+    maxLifetime: Duration.minutes(30),
+    leakWarning: Duration.seconds(60)
   }
 }
 
@@ -222,6 +283,18 @@ const health = (limits: HealthLimits): ResolvedHealth => {
   }
 }
 
+const exclusive = (limits: ExclusiveLimits): ResolvedExclusive => {
+  const { idleTimeToLive, leakWarning, max, maxLifetime, min } = defaults.exclusive
+  const least = count("exclusive.min", limits.min, min, 0)
+  return {
+    min: least,
+    max: count("exclusive.max", limits.max, max, Math.max(1, least)),
+    idleTimeToLive: span("exclusive.idleTimeToLive", limits.idleTimeToLive, idleTimeToLive),
+    maxLifetime: span("exclusive.maxLifetime", limits.maxLifetime, maxLifetime),
+    leakWarning: span("exclusive.leakWarning", limits.leakWarning, leakWarning)
+  }
+}
+
 /**
  * Fills in the defaults.
  *
@@ -241,5 +314,9 @@ export const resolve = (limits: ServerLimits): ResolvedLimits => ({
   maxRequestBytes: bytes(limits.maxRequestBytes, defaults.maxRequestBytes),
   maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes),
   restart: restart(limits.restart ?? {}),
-  health: health(limits.health ?? {})
+  health: health(limits.health ?? {}),
+  critical: limits.critical ?? defaults.critical,
+  dependsOn: limits.dependsOn ?? defaults.dependsOn,
+  sharing: limits.sharing ?? defaults.sharing,
+  exclusive: exclusive(limits.exclusive ?? {})
 })

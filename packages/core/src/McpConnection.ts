@@ -39,13 +39,14 @@ import type {
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Authorized } from "./Authorizers.ts"
 import * as CallEngine from "./CallEngine.ts"
@@ -80,6 +81,7 @@ import {
   ToolError
 } from "./McpError.ts"
 import { ProcessOwner, type StopStep } from "./ProcessOwner.ts"
+import { joinIfAny } from "./Registry.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 import type { FromTransport } from "./ServerSource.ts"
 import * as ToolResult from "./ToolResult.ts"
@@ -370,6 +372,18 @@ export const make = Effect.fnUntraced(function* (
     capabilities,
     instructions: session.instructions,
     openedIn: Duration.millis(Math.round(wheel.now() - startedAt))
+  }
+
+  // One of a pool is the pool's to close.
+  if (Option.isNone(report)) {
+    const joined = yield* Scope.fork(yield* Effect.scope)
+    const left = Scope.close(joined, Exit.void)
+    const about = { namespace: undefined, server, instanceId: info.instanceId, pid: open.diagnostics().pid, target }
+    yield* Scope.provide(
+      joinIfAny(about, () => Effect.map(Effect.ensuring(open.stop, left), (step) => step !== "Survived")),
+      joined
+    )
+    yield* Effect.forkScoped(Effect.andThen(open.closed, left))
   }
 
   const scrubbed = Redaction.deep(scrub)

@@ -119,19 +119,21 @@ export class CallTimeout extends Schema.TaggedError<CallTimeout>("@scoped-mcp/co
 }
 
 /**
- * The queue in front of a server or of the pool is full, or overload is set to `reject` and every place is taken.
+ * The queue in front of a server, of the pool, or of the program that its namespaces share, is full, or overload is set
+ * to `reject` and every place is taken.
  *
  * @since 0.1.0
  */
 export class Overloaded extends Schema.TaggedError<Overloaded>("@scoped-mcp/core/Overloaded")("Overloaded", {
   server: Schema.String,
-  scope: Schema.Literals(["Server", "Pool"]),
+  scope: Schema.Literals(["Server", "Pool", "Program"]),
   running: Schema.Finite,
   waiting: Schema.Finite
 }) {
   readonly delivery: Delivery = "NotSent"
   override get message() {
-    return `Too much work for ${this.scope === "Server" ? `"${this.server}"` : "the pool"}: ${this.running} calls run and ${this.waiting} wait; call less, or raise maxConcurrency or maxWaiting.`
+    const whom = this.scope === "Server" ? `"${this.server}"` : `the ${this.scope.toLowerCase()}`
+    return `Too much work for ${whom}: ${this.running} calls run and ${this.waiting} wait; call less, or raise maxConcurrency or maxWaiting.`
   }
 }
 
@@ -502,6 +504,27 @@ export class LeaseEnded extends Schema.TaggedError<LeaseEnded>("@scoped-mcp/core
   }
 }
 
+/**
+ * There is no pool for this namespace: its name is not one, there are as many namespaces as may be, its servers cannot
+ * be made, or all of them are closed.
+ *
+ * @since 0.1.0
+ */
+export class NamespaceRefused extends Schema.TaggedError<NamespaceRefused>("@scoped-mcp/core/NamespaceRefused")(
+  "NamespaceRefused",
+  {
+    /** `*`: all of them. */
+    server: Schema.String,
+    namespace: Schema.String,
+    detail: Schema.String
+  }
+) {
+  readonly delivery: Delivery = "NotSent"
+  override get message() {
+    return `There is no pool for the namespace ${JSON.stringify(this.namespace)}: ${this.detail}.`
+  }
+}
+
 /** @since 0.1.0 */
 export const Reason = Schema.Union([
   ConnectFailed,
@@ -526,7 +549,8 @@ export const Reason = Schema.Union([
   ServerDisabled,
   Suspended,
   PoolClosed,
-  LeaseEnded
+  LeaseEnded,
+  NamespaceRefused
 ])
 
 /**

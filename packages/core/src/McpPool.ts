@@ -154,15 +154,17 @@ export interface Options {
 }
 
 /**
- * A pool in the current scope.
+ * A pool in the current scope. Fails when a server that is `critical` cannot be opened.
  *
  * @since 0.1.0
  */
-export const make: (options: Options) => Effect.Effect<McpPoolService, never, Platform | Scope.Scope> = Pool.make
+export const make: (options: Options) => Effect.Effect<McpPoolService, McpError, Platform | Scope.Scope> = Pool.make
 
 /**
- * A pool as a layer. It opens nothing until it is used or warmed up, and closes everything with its scope.
+ * A pool as a layer. It opens nothing until it is used or warmed up, except its `critical` servers, without which it fails;
+ * and closes everything with its scope.
  *
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<McpPool, never, Platform> => Layer.effect(McpPool, make(options))
+export const layer = (options: Options): Layer.Layer<McpPool, McpError, Platform> =>
+  Layer.effect(McpPool, make(options))

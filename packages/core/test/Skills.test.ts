@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
-import { McpPool, Skills } from "@scoped-mcp/core"
+import { type McpError, McpPool, Skills } from "@scoped-mcp/core"
 import { Effect, Layer } from "effect"
 import * as Platform from "./support/platform.ts"
 import { ScriptedPeer } from "./support/ScriptedPeer.ts"
@@ -47,7 +47,7 @@ const poolOf = (peer: ScriptedPeer) =>
 const withLibrary = <A, E>(
   library: Library,
   use: (peer: ScriptedPeer) => Effect.Effect<A, E, McpPool.McpPool>
-): Effect.Effect<A, E> => {
+): Effect.Effect<A, E | McpError.McpError> => {
   const pages = library.pages ?? [[makeEntry()]]
   const served = { ...files, ...library.served }
   const peer = new ScriptedPeer({

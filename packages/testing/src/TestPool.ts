@@ -22,7 +22,7 @@
  *
  * @since 0.1.0
  */
-import { HttpDispatcher, type Limits, McpPool, ProcessOwner, type ServerSource } from "@scoped-mcp/core"
+import { HttpDispatcher, type Limits, type McpError, McpPool, ProcessOwner, type ServerSource } from "@scoped-mcp/core"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -95,7 +95,7 @@ const noPlatform = Layer.mergeAll(
  *
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<McpPool.McpPool | TestServers> =>
+export const layer = (options: Options): Layer.Layer<McpPool.McpPool | TestServers, McpError.McpError> =>
   Layer.unwrap(
     Effect.sync(() => {
       const { limits, servers, ...rest } = options

@@ -7,9 +7,10 @@ import * as Effect from "effect/Effect"
 import type { Overload } from "../Limits.ts"
 import { AcquireTimeout, McpError, Overloaded } from "../McpError.ts"
 import type { DeadlineWheelService } from "./DeadlineWheel.ts"
+import * as Places from "./Places.ts"
 
 export interface Limits {
-  readonly scope: "Server" | "Pool"
+  readonly scope: "Server" | "Pool" | "Program"
   readonly maxConcurrency: number
   readonly maxWaiting: number
   readonly overload: Overload
@@ -19,10 +20,7 @@ export interface Limits {
 /** What `Effect.uninterruptibleMask` gives. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-interface Waiter {
-  /** It has a place, whether it knows already or not. */
-  granted: boolean
-  readonly resume: () => void
+interface Waiter extends Places.Waiter {
   readonly fail: (error: McpError) => void
 }
 
@@ -42,32 +40,13 @@ export interface Admission {
   readonly refuseAll: (error: McpError) => void
 }
 
-export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => {
-  const waiters = new Set<Waiter>()
-  const granted: Array<Waiter> = []
-  let running = 0
-
-  const tryTake = () => {
-    if (running >= limits.maxConcurrency || waiters.size > 0) return false
-    running++
-    return true
-  }
-
-  // A place is handed over without becoming free in between, so that nobody can overtake. Those who get one while another
-  // is told are told after it: a thousand who fail one after the other would else do so on one stack.
-  const leave = () => {
-    const [first] = waiters
-    if (first === undefined) {
-      running--
-      return
-    }
-    waiters.delete(first)
-    first.granted = true
-    granted.push(first)
-    if (granted.length > 1) return
-    for (const waiter of granted) waiter.resume()
-    granted.length = 0
-  }
+export const make = (
+  limits: Limits,
+  wheel: DeadlineWheelService,
+  places: Places.Places = Places.make(limits.maxConcurrency)
+): Admission => {
+  const waiters = places.queue<Waiter>()
+  const { leave, tryTake } = places
 
   const wait = (server: string, limit: number): Effect.Effect<void, McpError> =>
     Effect.callback((resume) => {
@@ -88,7 +67,7 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
       }
       const disarm = wheel.after(limit, {
         expire: () => {
-          if (waiters.delete(waiter)) {
+          if (waiters.remove(waiter)) {
             resume(new McpError({ reason: new AcquireTimeout({ server, waited: limits.acquireTimeout }) }))
           }
         }
@@ -96,31 +75,63 @@ export const make = (limits: Limits, wheel: DeadlineWheelService): Admission => 
       waiters.add(waiter)
       return Effect.sync(() => {
         disarm()
-        waiters.delete(waiter)
+        waiters.remove(waiter)
         // Interrupted after the place was handed over and before it was used: it goes to the next.
         if (waiter.granted) leave()
       })
     })
 
   return {
-    running: () => running,
-    waiting: () => waiters.size,
+    running: places.running,
+    waiting: waiters.size,
     tryTake,
     leave,
     refuseAll: (error) => {
-      const all = [...waiters]
-      waiters.clear()
-      for (const waiter of all) waiter.fail(error)
+      for (const waiter of waiters.clear()) waiter.fail(error)
     },
     take: (server, limit, restore) =>
       Effect.suspend(() => {
         if (tryTake()) return Effect.void
-        if (limits.overload === "reject" || waiters.size >= limits.maxWaiting) {
+        if (limits.overload === "reject" || waiters.size() >= limits.maxWaiting) {
+          const { scope } = limits
           return new McpError({
-            reason: new Overloaded({ server, scope: limits.scope, running, waiting: waiters.size })
+            reason: new Overloaded({ server, scope, running: places.running(), waiting: waiters.size() })
           })
         }
         return restore(wait(server, limit))
       })
   }
 }
+
+/**
+ * The places of one pool within those of the program, which it shares with others in turns: whoever has one of its own
+ * waits for one of the program's.
+ */
+export const within = (own: Admission, program: Admission, wheel: DeadlineWheelService): Admission => ({
+  running: () => own.running() - program.waiting(),
+  waiting: () => own.waiting() + program.waiting(),
+  tryTake: () => {
+    if (!own.tryTake()) return false
+    if (program.tryTake()) return true
+    own.leave()
+    return false
+  },
+  take: (server, limit, restore) => {
+    const until = wheel.now() + limit
+    return Effect.andThen(
+      own.take(server, limit, restore),
+      Effect.onError(
+        Effect.suspend(() => program.take(server, Math.max(0, Math.ceil(until - wheel.now())), restore)),
+        () => Effect.sync(own.leave)
+      )
+    )
+  },
+  leave: () => {
+    program.leave()
+    own.leave()
+  },
+  refuseAll: (error) => {
+    own.refuseAll(error)
+    program.refuseAll(error)
+  }
+})

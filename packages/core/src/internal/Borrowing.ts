@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../McpConnection.ts"
@@ -13,6 +14,7 @@ import type { CallTally } from "./CallTally.ts"
 import type { Connections } from "./Connections.ts"
 import * as Lease from "./Lease.ts"
 import type { Live } from "./Live.ts"
+import { seconds } from "./poolLogs.ts"
 import type { SlotEnv } from "./SlotEnv.ts"
 
 /** What the slot has to do with it. */
@@ -44,7 +46,13 @@ export interface Borrowing {
 export const sendAgain = (error: McpError): boolean =>
   error.delivery === "NotSent" && (error.reason._tag === "ConnectionLost" || error.reason._tag === "SessionExpired")
 
-export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
+/** The span under which somebody borrows, for people to find the place. */
+const spanOf = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+  const span = fiber.cache.span
+  return span === undefined ? "no span" : span._tag === "Span" ? span.name : span.spanId
+}
+
+export const make = ({ limits, log, name, pool }: SlotEnv, host: Host): Borrowing => {
   const { admission, connections, open, refusal, tally } = host
   let leases = 0
 
@@ -86,8 +94,8 @@ export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
         })
     )
     const entered = (it: Live): Effect.Effect<Live, McpError | E> => {
-      // Retired by us on the way from there to here. One that was lost is not waited for twice.
-      if (it.retired && !it.lost) return Effect.flatMap(restore(opened), entered)
+      // Retired by us, or lent to somebody else, on the way from there to here. One that was lost is not waited for twice.
+      if ((it.retired || !connections.isFree(it)) && !it.lost) return Effect.flatMap(restore(opened), entered)
       connections.enter(it)
       return Effect.succeed(it)
     }
@@ -120,33 +128,50 @@ export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
       )
     )
 
+  /** A connection that is nobody else's for so long is likely to have been forgotten. */
+  const warnOfLeak = (it: Live, borrower: string): (() => void) => {
+    if (limits.sharing === "shared") return () => {}
+    const after = Duration.toMillis(limits.exclusive.leakWarning)
+    const { instanceId } = it.connection.info
+    return pool.wheel.after(after, {
+      expire: () => pool.run(log("leaseHeld", { instanceId, borrower, limit: seconds(after) }))
+    })
+  }
+
   const acquire = <E = never>(connection?: Effect.Effect<Live, McpError | E>) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.map(
-        Effect.tap(
-          Effect.map(
-            Effect.suspend(() => take(restore, connection)),
-            (it) => ({ it, lease: Lease.make(name, it.leased, (error) => host.onFailure(it, error)) })
-          ),
-          ({ it, lease }) => {
-            leases++
-            return Effect.addFinalizer(() =>
-              Effect.sync(() => {
-                leases--
-                lease.end()
-                giveBack(it)
+    Effect.withFiber<LeasedConnection, McpError | E, Scope.Scope>((fiber) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.map(
+          Effect.tap(
+            Effect.map(
+              Effect.suspend(() => take(restore, connection)),
+              (it) => ({
+                it,
+                borrower: spanOf(fiber),
+                lease: Lease.make(name, it.leased, (error) => host.onFailure(it, error))
               })
-            )
-          }
-        ),
-        ({ lease }) => lease.connection
+            ),
+            ({ borrower, it, lease }) => {
+              const returned = warnOfLeak(it, borrower)
+              leases++
+              return Effect.addFinalizer(() =>
+                Effect.sync(() => {
+                  returned()
+                  leases--
+                  lease.end()
+                  giveBack(it)
+                })
+              )
+            }
+          ),
+          ({ lease }) => lease.connection
+        )
       )
     )
 
-  const warm = Effect.suspend(() => {
-    const it = connections.current()
-    return it === undefined ? Effect.fail("Cold" as const) : Effect.succeed(it)
-  })
+  const warm = Effect.flatMap(connections.warm, (it) =>
+    it === undefined ? Effect.fail("Cold" as const) : Effect.succeed(it)
+  )
 
   return {
     borrow,
@@ -160,15 +185,15 @@ export const make = ({ name, pool }: SlotEnv, host: Host): Borrowing => {
     },
     acquire: acquire(),
     acquireIfWarm: Effect.suspend(() =>
-      connections.current() === undefined
-        ? Effect.succeedNone
-        : acquire(warm).pipe(
+      connections.isWarm()
+        ? acquire(warm).pipe(
             Effect.asSome,
             Effect.catchIf(
               (error) => error === "Cold",
               () => Effect.succeedNone
             )
           )
+        : Effect.succeedNone
     ),
     leases: () => leases
   }

@@ -10,8 +10,21 @@ import type { SlotEnv } from "./SlotEnv.ts"
 import type { Waiters } from "./Waiters.ts"
 
 export interface Connections {
-  /** The one that new calls use. */
+  /** The one that the next call uses, where there is one that needs nothing more. */
   readonly current: () => Live.Live | undefined
+  /** One to show to people. */
+  readonly shown: () => Live.Live | undefined
+  /** Whether new calls may use it, now or when it is given back. */
+  readonly isInUse: (it: Live.Live) => boolean
+  /** Whether one more call may use it now. */
+  readonly isFree: (it: Live.Live) => boolean
+  /** Whether there is one to lend without opening any. */
+  readonly isWarm: () => boolean
+  /** The one to lend without opening any. */
+  readonly warm: Effect.Effect<Live.Live | undefined>
+  /** What the lists that this connection has told are true of: for as long as it is what `offered` answers. */
+  readonly offeredBy: (it: Live.Live) => unknown
+  readonly offered: () => unknown
   readonly releasing: ReadonlySet<Fiber.Fiber<boolean>>
   readonly size: () => number
   readonly areGone: () => boolean
@@ -45,7 +58,8 @@ export const make = (env: SlotEnv, waiters: Waiters, onIdle: () => void): Connec
     it.closing = true
     lives.delete(it)
     // Detached, because a release must outlive whoever asked for it; a close of the pool waits for what is in the set.
-    waiters.track(releasing, Effect.runForkWith(pool.context)(Live.close(env, it)))
+    it.released = Effect.runForkWith(pool.context)(Live.close(env, it))
+    waiters.track(releasing, it.released)
   }
 
   const forget = (it: Live.Live): boolean => {
@@ -75,6 +89,13 @@ export const make = (env: SlotEnv, waiters: Waiters, onIdle: () => void): Connec
 
   return {
     current: () => current,
+    shown: () => current,
+    isInUse: (it) => it === current,
+    isFree: () => true,
+    isWarm: () => current !== undefined,
+    warm: Effect.sync(() => current),
+    offeredBy: (it) => it,
+    offered: () => current,
     releasing,
     size: () => lives.size,
     areGone: () => lives.size === 0 && releasing.size === 0,

@@ -29,12 +29,24 @@ const built: Readonly<Record<"ping" | "list" | "process", HealthCheck.HealthChec
   process: HealthCheck.process
 }
 
+/** What the health of a server is judged by; nothing where it is not watched. */
+export const checkOf = ({ limits, name, pool }: SlotEnv): HealthCheck.HealthCheck | undefined => {
+  const { check, timeout } = limits.health
+  const chosen = pool.healthChecks[name] ?? (check === "off" ? undefined : built[check])
+  if (chosen === undefined) return undefined
+  const late = HealthCheck.unhealthy("timeout", `no answer within ${Duration.format(timeout)} (health.timeout)`)
+  return (it) =>
+    Effect.timeoutOrElse(chosen(it), { duration: timeout, orElse: () => Effect.succeed(late) }).pipe(
+      Effect.catchCause((cause) => HealthCheck.custom("check", () => Effect.failCause(cause))(it))
+    )
+}
+
 const unwatched: HealthWatch = { watch: () => {}, suspect: () => {}, end: () => {} }
 
-export const make = ({ limits, name, pool }: SlotEnv, host: Host): HealthWatch => {
-  const { every, failures, timeout } = limits.health
-  const { check: chosen } = limits.health
-  const check = pool.healthChecks[name] ?? (chosen === "off" ? undefined : built[chosen])
+export const make = (env: SlotEnv, host: Host): HealthWatch => {
+  const { limits, name, pool } = env
+  const { every, failures } = limits.health
+  const check = checkOf(env)
   if (check === undefined) return unwatched
   let disarm = () => {}
   let checking: Live | undefined
@@ -66,13 +78,7 @@ export const make = ({ limits, name, pool }: SlotEnv, host: Host): HealthWatch =
     disarm()
     if (host.current() !== it || checking === it) return
     checking = it
-    const late = HealthCheck.unhealthy("timeout", `no answer within ${Duration.format(timeout)} (health.timeout)`)
-    pool.run(
-      Effect.timeoutOrElse(check(it.leased), { duration: timeout, orElse: () => Effect.succeed(late) }).pipe(
-        Effect.catchCause((cause) => HealthCheck.custom("check", () => Effect.failCause(cause))(it.leased)),
-        Effect.map((verdict) => conclude(it, verdict))
-      )
-    )
+    pool.run(Effect.map(check(it.leased), (verdict) => conclude(it, verdict)))
   }
 
   const arm = (it: Live) => {

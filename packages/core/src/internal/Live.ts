@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Connection } from "../McpConnection.ts"
 import type { LeasedConnection } from "../McpPool.ts"
@@ -21,13 +22,26 @@ export interface Live {
   /** It ended by itself. */
   lost: boolean
   closing: boolean
+  /** Its release, once it has begun: answers whether it ended within its limit. */
+  released: Fiber.Fiber<boolean> | undefined
 }
 
 /** A connection that has just been opened in the scope. */
 export const make = (connection: Connection, scope: Scope.Closeable, openedAt: number): Effect.Effect<Live> =>
   Effect.map(connection.diagnostics, ({ pid }) => {
     const { close: _, ...leased } = connection
-    return { connection, leased, scope, openedAt, pid, users: 0, retired: false, lost: false, closing: false }
+    return {
+      connection,
+      leased,
+      scope,
+      openedAt,
+      pid,
+      users: 0,
+      retired: false,
+      lost: false,
+      closing: false,
+      released: undefined
+    }
   })
 
 /** Ends the connection and releases what it holds. Answers whether that happened within the limit; never fails. */

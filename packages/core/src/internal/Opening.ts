@@ -9,10 +9,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { Authorizers } from "../Authorizers.ts"
 import * as McpConnection from "../McpConnection.ts"
 import { ConnectFailed, McpError } from "../McpError.ts"
+import { type CloseOptions, joinIfAny } from "../Registry.ts"
 import type { Server } from "../ServerSource.ts"
 import { Namespace } from "./authorise.ts"
 import { ConnectReport } from "./ConnectReport.ts"
@@ -31,20 +33,24 @@ export interface Host {
   readonly closedError: () => McpError
   readonly onStart: () => void
   readonly onOpened: (it: Live.Live) => void
+  /** Failed attempts since the server was last ready. */
+  readonly failed: { count: number }
   /** It took so many milliseconds. */
   readonly onFailed: (error: McpError, attempted: number) => void
+  /** Closes a connection, for whoever looks after all of the program. */
+  readonly end: (it: Live.Live, options: CloseOptions) => Effect.Effect<boolean>
   /** Takes a connection that nobody waits for any more. */
   readonly release: (it: Live.Live) => void
 }
 
 export interface Opening {
-  /** Joins the attempt that runs, or begins one, at once; the effect waits for it. */
-  readonly open: () => Effect.Effect<Live.Live, McpError>
+  /** Joins the attempt that runs, or begins one, at once, unless that is refused; the effect waits for it. */
+  readonly open: (refusal?: () => McpError | undefined) => Effect.Effect<Live.Live, McpError>
   readonly isOpening: () => boolean
   /** Those who wait for the attempt are told that the server has ended. */
   readonly abandon: () => void
   /** The attempts that have not released yet what they held. */
-  readonly building: ReadonlySet<Fiber.Fiber<void>>
+  readonly building: () => ReadonlyArray<Fiber.Fiber<void>>
   /** Ends attempts, and waits until they have released what they held. */
   readonly interrupt: Effect.Effect<void>
 }
@@ -59,12 +65,12 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
   const building = new Set<Fiber.Fiber<void>>()
   let attempt: Attempt | undefined
   let startedAt = 0
-  let failedAttempts = 0
+  const { failed } = host
 
   const onOpened = (it: Live.Live, mine: Attempt) => {
     if (attempt !== mine) return host.release(it)
     attempt = undefined
-    failedAttempts = 0
+    failed.count = 0
     host.onOpened(it)
     Deferred.doneUnsafe(mine, Effect.succeed(it))
   }
@@ -72,14 +78,14 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
   const onFailed = (error: McpError, mine: Attempt) => {
     if (attempt === mine) {
       attempt = undefined
-      failedAttempts++
+      failed.count++
       host.onFailed(error, pool.wheel.now() - startedAt)
     }
     Deferred.doneUnsafe(mine, Effect.fail(error))
   }
 
   const buildFailed = (detail: string): McpError => {
-    const about = { server: name, target: targetOf(source), stderr: "", noise: [], attempt: failedAttempts + 1 }
+    const about = { server: name, target: targetOf(source), stderr: "", noise: [], attempt: failed.count + 1 }
     return new McpError({ reason: new ConnectFailed({ ...about, phase: "Build", detail }) })
   }
 
@@ -116,10 +122,16 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       Effect.provideService(Namespace, pool.namespace),
       Effect.provideService(EraVerdict.EraVerdict, verdict),
       Effect.provideService(ConnectReport, {
-        attempt: failedAttempts + 1,
+        attempt: failed.count + 1,
         failed: (error) => Effect.sync(() => onFailed(error, mine))
       })
     )
+
+  const join = (it: Live.Live) => {
+    const { instanceId } = it.connection.info
+    const about = { namespace: pool.namespace, server: name, instanceId, pid: it.pid, target: targetOf(source) }
+    return joinIfAny(about, (options) => host.end(it, options))
+  }
 
   const connect = (mine: Attempt, before: ReadonlyArray<Fiber.Fiber<unknown>>) =>
     Effect.gen(function* () {
@@ -128,8 +140,12 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
         Effect.timeoutOption(Duration.times(limits.closeTimeout, 1.2)),
         Effect.provideService(Clock.Clock, realTime)
       )
+      const needed = yield* Effect.result(pool.opened(limits.dependsOn))
+      if (Result.isFailure(needed)) return onFailed(needed.failure, mine)
       const scope = yield* Scope.make()
-      const it = Effect.flatMap(build(mine, scope), (connection) => Live.make(connection, scope, pool.wheel.now()))
+      const it = Effect.flatMap(build(mine, scope), (connection) =>
+        Effect.tap(Live.make(connection, scope, pool.wheel.now()), (it) => Scope.provide(join(it), scope))
+      )
       const disarm = limitBuild(mine, yield* Effect.fiber)
       yield* Effect.onExit(it, (exit) => {
         disarm()
@@ -146,8 +162,10 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
     )
 
   return {
-    open: () => {
+    open: (refusal) => {
       if (attempt !== undefined) return Deferred.await(attempt)
+      const refused = refusal?.()
+      if (refused !== undefined) return refused
       const mine: Attempt = Deferred.makeUnsafe()
       attempt = mine
       startedAt = pool.wheel.now()
@@ -164,7 +182,7 @@ export const make = ({ limits, name, pool, source }: SlotEnv, waiters: Waiters, 
       attempt = undefined
       Deferred.doneUnsafe(waited, host.closedError())
     },
-    building,
+    building: () => [...building],
     interrupt: Effect.suspend(() => Fiber.interruptAll(building))
   }
 }

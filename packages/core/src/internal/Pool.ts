@@ -21,7 +21,9 @@ import type { PoolEvent } from "../PoolEvent.ts"
 import { isSame, type Server } from "../ServerSource.ts"
 import * as Admission from "./Admission.ts"
 import * as DeadlineWheel from "./DeadlineWheel.ts"
+import * as Dependencies from "./dependencies.ts"
 import { nearest } from "./nearest.ts"
+import { ProgramPlaces } from "./Places.ts"
 import * as PoolLogs from "./poolLogs.ts"
 import * as PoolMetrics from "./poolMetrics.ts"
 import type { PoolShared } from "./PoolShared.ts"
@@ -35,9 +37,16 @@ const naming = Duration.seconds(2)
 
 const defaults = { acquireTimeout: Duration.seconds(30), maxConcurrency: 100, maxWaiting: 1_000 } as const
 
+const assertOrdered = (servers: Readonly<Record<string, Server>>) =>
+  Dependencies.assertOrdered(
+    Object.entries(servers).map(([name, { limits }]) => ({ name, dependsOn: limits.dependsOn }))
+  )
+
 export const make = Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<McpPoolService, never, Platform | Scope.Scope> {
+): Effect.fn.Return<McpPoolService, McpError, Platform | Scope.Scope> {
+  const named = Object.entries(options.servers)
+  assertOrdered(options.servers)
   const namespace = options.namespace ?? "default"
   const acquireTimeout = Limits.span("acquireTimeout", options.acquireTimeout, defaults.acquireTimeout)
   const closeTimeout = Limits.span("closeTimeout", options.closeTimeout, Limits.defaults.closeTimeout)
@@ -86,26 +95,40 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
+  const gateLimits = {
+    maxConcurrency: Limits.count("maxConcurrency", options.maxConcurrency, defaults.maxConcurrency, 1),
+    maxWaiting: Limits.count("maxWaiting", options.maxWaiting, defaults.maxWaiting, 0),
+    overload: options.overload ?? "suspend",
+    acquireTimeout
+  }
+  const own = Admission.make({ ...gateLimits, scope: "Pool" }, wheel)
+  const program = yield* Effect.serviceOption(ProgramPlaces)
+
   const shared: PoolShared = {
     namespace,
     context,
     wheel,
     authorizers: Option.isSome(authorizers) ? authorizers.value : yield* Authorizers.make,
-    gate: Admission.make(
-      {
-        scope: "Pool",
-        maxConcurrency: Limits.count("maxConcurrency", options.maxConcurrency, defaults.maxConcurrency, 1),
-        maxWaiting: Limits.count("maxWaiting", options.maxWaiting, defaults.maxWaiting, 0),
-        overload: options.overload ?? "suspend",
-        acquireTimeout
-      },
-      wheel
-    ),
+    gate: Option.match(program, {
+      onNone: () => own,
+      // Nobody waits there who has no place here, so the queue needs no bound of its own.
+      onSome: (places) =>
+        Admission.within(
+          own,
+          Admission.make({ ...gateLimits, scope: "Program", maxWaiting: Infinity }, wheel, places),
+          wheel
+        )
+    }),
     acquireTimeout,
     closeTimeout,
     healthChecks: options.healthChecks ?? {},
     run,
     emit,
+    opened: (servers) =>
+      Effect.forEach(servers, (server) => slots.get(server)?.open ?? Effect.void, {
+        concurrency: "unbounded",
+        discard: true
+      }),
     ending: (server) => [...discarded].flatMap((slot) => (slot.name === server ? slot.ending() : [])),
     catalogChanged: (server) => {
       nextVersion()
@@ -120,7 +143,7 @@ export const make = Effect.fnUntraced(function* (
     waiting: shared.gate.waiting()
   }))
 
-  for (const [name, source] of Object.entries(options.servers)) {
+  for (const [name, source] of named) {
     slots.set(name, ServerSlot.make(shared, name, source))
   }
 
@@ -234,11 +257,17 @@ export const make = Effect.fnUntraced(function* (
       const startedAt = realTime.monotonicTimeNanosUnsafe()
       yield* PoolLogs.log("closingAll", { namespace })
       shared.gate.refuseAll(closedError("*"))
-      const ended = Effect.forEach([...slots.values(), ...discarded], (slot) => slot.shutDown(to), {
-        concurrency: "unbounded"
-      })
+      const all = [...slots.values(), ...discarded].map((slot) => ({
+        slot,
+        name: slot.name,
+        dependsOn: slot.source.limits.dependsOn
+      }))
+      // At once also for those that end later: nothing is opened while the others close.
+      for (const { slot } of all) slot.refuseAll(to)
+      const ended = Dependencies.dependentsFirst(all, ({ slot }) => slot.shutDown(to))
+      const limit = Duration.times(closeTimeout, Dependencies.depth(all))
       // Each release has its own limit; this one is for a layer of the user's whose release has none.
-      const outcomes = yield* Effect.timeoutOption(ended, Duration.times(closeTimeout, 1.1)).pipe(
+      const outcomes = yield* Effect.timeoutOption(ended, Duration.times(limit, 1.1)).pipe(
         Effect.provideService(Clock.Clock, realTime)
       )
       const sum = (key: "closed" | "failed") =>
@@ -249,7 +278,7 @@ export const make = Effect.fnUntraced(function* (
       if (Option.isNone(outcomes)) {
         yield* PoolLogs.log("closeAllTimedOut", {
           namespace,
-          limit: PoolLogs.seconds(Duration.toMillis(closeTimeout))
+          limit: PoolLogs.seconds(Duration.toMillis(limit))
         })
       }
       const last: PoolEvent = { _tag: "PoolEnded", state: to, closedCount, failedCount, closedIn }
@@ -271,6 +300,13 @@ export const make = Effect.fnUntraced(function* (
 
   const refuseIfClosed = (server: string) =>
     Effect.suspend(() => (state === "Closed" ? closedError(server) : Effect.void))
+
+  /** With another server among them, or in the place of one. */
+  const assertFits = (server: string, source: Server) =>
+    assertOrdered({
+      ...Object.fromEntries([...slots.values()].map((slot) => [slot.name, slot.source])),
+      [server]: source
+    })
 
   const add = (server: string, source: Server) => {
     const slot = ServerSlot.make(shared, server, source)
@@ -373,16 +409,22 @@ export const make = Effect.fnUntraced(function* (
         refuseIfClosed(server),
         Effect.sync(() => {
           if (slots.has(server)) return false
+          assertFits(server, source)
           emit({ _tag: "RegistrationChanged", server, change: "Registered" })
           add(server, source)
           return true
         })
       ),
-    replace,
+    replace: (server, source) =>
+      Effect.andThen(
+        Effect.sync(() => assertFits(server, source)),
+        replace(server, source)
+      ),
     remove,
     reload: (servers) =>
       Effect.gen(function* () {
         yield* refuseIfClosed("*")
+        assertOrdered(servers)
         for (const server of slots.keys()) if (!Object.hasOwn(servers, server)) yield* remove(server)
         for (const [server, source] of Object.entries(servers)) {
           const before = slots.get(server)
@@ -413,6 +455,10 @@ export const make = Effect.fnUntraced(function* (
     evict: (server) => withSlot(server, (slot) => slot.retire),
     drain: (server, limit) =>
       withSlot(server, (slot) => slot.drain(Limits.span("limit", limit, Limits.defaults.callTimeout)))
+  }
+  const critical = named.flatMap(([name, { limits }]) => (limits.critical ? [name] : []))
+  for (const [, warmed] of yield* Effect.forEach(critical, warmOne, { concurrency: warmupConcurrency })) {
+    if (!warmed.ok) return yield* warmed.error
   }
   return service
 })

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type { ServerCatalog } from "../Catalog.ts"
 import type { McpError } from "../McpError.ts"
 import type { Borrowing } from "./Borrowing.ts"
+import type { Connections } from "./Connections.ts"
 import type { Live } from "./Live.ts"
 import type { SlotEnv } from "./SlotEnv.ts"
 import type { SlotStatus } from "./SlotStatus.ts"
@@ -37,11 +38,11 @@ interface Reading {
 export const make = (
   { name, pool }: SlotEnv,
   borrow: Borrowing["borrow"],
-  current: () => Live | undefined,
+  { offered, offeredBy }: Pick<Connections, "offered" | "offeredBy">,
   status: SlotStatus
 ): ServerLists => {
-  /** `of` is the connection that these lists are true of; none once it has said that they have changed. */
-  let lists: { readonly of: Live | undefined; readonly catalog: ServerCatalog } | undefined
+  /** `of` is what these lists are true of; nothing once it has said that they have changed. */
+  let lists: { readonly of: unknown; readonly catalog: ServerCatalog } | undefined
   let changes = 0
   let reading: Reading | undefined
   let failure: McpError | undefined
@@ -61,7 +62,7 @@ export const make = (
       (found) => {
         const catalog: ServerCatalog = { server: name, ...found, stale: false }
         const before = lists?.catalog
-        lists = { of: changes === changesBefore ? it : undefined, catalog }
+        lists = { of: changes === changesBefore ? offeredBy(it) : undefined, catalog }
         if (before === undefined || JSON.stringify({ ...before, stale: false }) !== JSON.stringify(catalog)) {
           pool.catalogChanged(name)
         }
@@ -101,7 +102,7 @@ export const make = (
     return Deferred.await((reading?.changes === changes ? reading : begin()).done)
   })
 
-  const areFresh = () => current() !== undefined && lists?.of === current()
+  const areFresh = () => offered() !== undefined && lists?.of === offered()
 
   return {
     read: Effect.suspend(() => (lists !== undefined && areFresh() ? Effect.succeed(lists.catalog) : refresh)),
@@ -110,7 +111,7 @@ export const make = (
     onNotification: (it, method) => {
       if (!listChanged.has(method)) return Effect.void
       changes++
-      if (it !== current() || lists === undefined) return Effect.void
+      if (offeredBy(it) !== offered() || lists === undefined) return Effect.void
       lists = { ...lists, of: undefined }
       return Effect.ignore(refresh) // who reads the lists next tries again and meets the failure itself
     }

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerCatalog } from "../Catalog.ts"
 import type { Connection } from "../McpConnection.ts"
-import { McpError } from "../McpError.ts"
+import { McpError, Unhealthy } from "../McpError.ts"
 import type { LeasedConnection, Warmed } from "../McpPool.ts"
 import type { ServerStats, StatusReport } from "../PoolStats.ts"
 import type { Server } from "../ServerSource.ts"
@@ -21,6 +21,7 @@ import * as Admission from "./Admission.ts"
 import * as Borrowing from "./Borrowing.ts"
 import * as CallTally from "./CallTally.ts"
 import * as Connections from "./Connections.ts"
+import * as Exclusive from "./Exclusive.ts"
 import * as HealthWatch from "./HealthWatch.ts"
 import type { Live } from "./Live.ts"
 import * as Opening from "./Opening.ts"
@@ -48,6 +49,8 @@ export interface ServerSlot {
   /** Why it is not known what the server offers now, if that could not be learnt. */
   readonly unavailable: () => McpError | undefined
   readonly warm: Effect.Effect<Warmed>
+  /** Opens a connection, if there is none. */
+  readonly open: Effect.Effect<void, McpError>
   /** No new call goes to the connection; running ones end on it. False: there was none. */
   readonly retire: Effect.Effect<boolean>
   /** Retires the connection and opens another. */
@@ -59,6 +62,8 @@ export interface ServerSlot {
   /** The attempts and releases that run. */
   readonly ending: () => ReadonlyArray<Fiber.Fiber<unknown>>
   readonly suspend: (suspended: boolean) => void
+  /** Takes no calls any more, and opens nothing; what is open stays so. */
+  readonly refuseAll: (state: "Stopped" | "Closed") => void
   /** Ends connection and attempts and waits for their release; answers how many connections there were, and how many outlived the limit. */
   readonly shutDown: (
     state: "Stopped" | "Closed"
@@ -70,13 +75,25 @@ export interface ServerSlot {
   readonly hide: () => void
 }
 
+/** How the connections of the server are lent: one to all at the same time, or each to one caller. */
+interface Lending {
+  readonly connections: Connections.Connections
+  readonly opening: Opening.Opening
+  readonly health: HealthWatch.HealthWatch
+}
+
 export const make = (pool: PoolShared, name: string, source: Server): ServerSlot => {
   const env = SlotEnv.make(pool, name, source)
-  const admission = Admission.make({ scope: "Server", acquireTimeout: pool.acquireTimeout, ...env.limits }, pool.wheel)
+  const isExclusive = env.limits.sharing === "exclusive"
+  const places = isExclusive ? { maxConcurrency: env.limits.exclusive.max } : {}
+  const admission = Admission.make(
+    { scope: "Server", acquireTimeout: pool.acquireTimeout, ...env.limits, ...places },
+    pool.wheel
+  )
   const tally = CallTally.make()
   const waiters = Waiters.make()
-  const status = SlotStatus.make(env)
-  const connections = Connections.make(env, waiters, () => status.move("Idle"))
+  const state = SlotStatus.make(env)
+  const status = isExclusive ? SlotStatus.ofMany(state, () => connections.size() > 0 || opening.isOpening()) : state
   let opened = 0
   let lost = 0
   let recycled = 0
@@ -122,7 +139,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
 
   /** The next call must not meet this connection. Others may still be answered on it: it closes with the last of them. */
   const onUnsent = (it: Live, error: McpError) => {
-    if (connections.current() !== it) return
+    if (!connections.isInUse(it)) return
     lost++
     it.lost = true
     connections.retire(it)
@@ -148,8 +165,36 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     if (Borrowing.sendAgain(error)) onUnsent(it, error)
   }
 
-  const health = HealthWatch.make(env, {
-    current: connections.current,
+  const host: Omit<Opening.Host, "before" | "release"> = {
+    closedError: status.closedError,
+    failed: { count: 0 },
+    onStart: () => {
+      supervision.onStart()
+      status.move("Connecting")
+    },
+    onOpened,
+    end: (it, { force = false }) =>
+      Effect.suspend(() => {
+        const wasInUse = connections.isInUse(it)
+        connections.retire(it)
+        if (wasInUse) status.move("Idle")
+        const quiet = waiters.waitUntil(() => it.closing)
+        return (force ? Effect.void : Effect.timeoutOption(quiet, env.limits.closeTimeout)).pipe(
+          Effect.flatMap(() => {
+            connections.release(it)
+            return it.released === undefined ? Effect.succeed(true) : Fiber.join(it.released)
+          })
+        )
+      }),
+    onFailed: (error, attempted) => {
+      if (admission.running() > 0) supervision.want()
+      connectFailures++
+      onFailed(error, { attempted })
+    }
+  }
+
+  const watchShared: HealthWatch.Host = {
+    current: () => connections.current(),
     onHealthy: () => {
       if (status.get() === "Degraded") status.ready()
     },
@@ -158,38 +203,48 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       status.failed(error, "Degraded")
     },
     onUnhealthy
-  })
+  }
 
-  const opening = Opening.make(env, waiters, {
-    before: () => [...connections.releasing, ...pool.ending(name)],
-    closedError: status.closedError,
-    onStart: () => {
-      supervision.onStart()
-      status.move("Connecting")
-    },
-    onOpened,
-    onFailed: (error, attempted) => {
-      if (admission.running() > 0) supervision.want()
-      connectFailures++
-      onFailed(error, { attempted })
-    },
-    release: connections.release
-  })
+  const lendShared = (): Lending => {
+    const connections = Connections.make(env, waiters, () => status.move("Idle"))
+    const opening = Opening.make(env, waiters, {
+      ...host,
+      before: () => [...connections.releasing, ...pool.ending(name)],
+      release: connections.release
+    })
+    return { connections, opening, health: HealthWatch.make(env, watchShared) }
+  }
+
+  const lendExclusive = (): Lending => {
+    const { connections, opening, suspect } = Exclusive.make(env, waiters, {
+      ...host,
+      mayOpen: () => status.refusal() === undefined && supervision.retryAfter() === undefined,
+      onEmpty: () => {
+        if (status.get() === "Ready") status.move("Idle")
+      },
+      onUnhealthy: (it, { check, why }) =>
+        onUnhealthy(it, new McpError({ reason: new Unhealthy({ server: name, check, detail: why, failures: 1 }) }))
+    })
+    return { connections, opening, health: { watch: () => {}, suspect, end: () => {} } }
+  }
+
+  const { connections, health, opening } = isExclusive ? lendExclusive() : lendShared()
 
   const supervision = Supervision.make(env, status, () => void opening.open())
 
-  const openNow = (): Effect.Effect<Live, McpError> => {
-    const current = connections.current()
-    if (current !== undefined) return Effect.succeed(current)
-    return status.hasEnded() ? status.closedError() : opening.open()
-  }
+  if (isExclusive && env.limits.exclusive.min > 0) supervision.keepAlive()
 
-  const open = Effect.suspend(() =>
-    connections.current() === undefined && !opening.isOpening() ? (supervision.refusal() ?? openNow()) : openNow()
-  )
+  const openUnless = (refusal?: () => McpError | undefined): Effect.Effect<Live, McpError> =>
+    Effect.suspend(() => {
+      const current = connections.current()
+      if (current !== undefined) return Effect.succeed(current)
+      return status.hasEnded() ? status.closedError() : opening.open(refusal)
+    })
+
+  const open = openUnless(supervision.refusal)
 
   /** Whatever its circuit says. */
-  const openAnew = Effect.suspend(openNow)
+  const openAnew = openUnless()
 
   const borrowing = Borrowing.make(env, {
     admission,
@@ -200,7 +255,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     onFailure: onCallFailed,
     onLeft: waiters.wake
   })
-  const lists = ServerLists.make(env, borrowing.borrow, connections.current, status)
+  const lists = ServerLists.make(env, borrowing.borrow, connections, status)
 
   const retireCurrent = (): boolean => {
     const retired = connections.retireCurrent()
@@ -209,7 +264,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
   }
 
   /** Those who wait are told; whoever waits next meets the end of the server. */
-  const refuseAll = () => {
+  const refuseWaiting = () => {
     opening.abandon()
     admission.refuseAll(status.closedError())
   }
@@ -253,6 +308,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         onSuccess: (it) => ({ ok: true, openedIn: it.connection.info.openedIn }) as const
       })
     }),
+    open: Effect.suspend(() => status.refusal() ?? Effect.asVoid(open)),
     retire: Effect.sync(retireCurrent),
     reconnect: Effect.suspend(() => {
       const refused = status.refusal()
@@ -277,16 +333,22 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
       supervision.end()
       // First, so that whoever is sent on to the next server of that name waits for the release.
       retireCurrent()
-      refuseAll()
+      refuseWaiting()
       return Effect.andThen(
         opening.interrupt,
-        waiters.waitUntil(() => connections.areGone() && opening.building.size === 0)
+        waiters.waitUntil(() => connections.areGone() && opening.building().length === 0)
       )
     },
-    ending: () => [...opening.building, ...connections.releasing],
+    ending: () => [...opening.building(), ...connections.releasing],
     suspend: (suspended) => {
       status.suspend(suspended)
       if (!suspended) supervision.resume()
+    },
+    refuseAll: (state) => {
+      status.end(state)
+      health.end()
+      supervision.end()
+      refuseWaiting()
     },
     shutDown: (state) =>
       Effect.gen(function* () {
@@ -295,7 +357,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
         supervision.end()
         if (status.get() !== "Closed" && status.get() !== "Closing") status.move("Closing")
         connections.releaseAll()
-        refuseAll()
+        refuseWaiting()
         const outcomes = yield* Effect.gen(function* () {
           yield* opening.interrupt
           return yield* Effect.forEach(connections.releasing, Fiber.await, { concurrency: "unbounded" })
@@ -319,7 +381,7 @@ export const make = (pool: PoolShared, name: string, source: Server): ServerSlot
     hide,
     status: report,
     stats: Effect.gen(function* () {
-      const it = connections.current()
+      const it = connections.shown()
       const seen = it === undefined ? undefined : yield* it.connection.diagnostics
       return {
         ...report(),

@@ -11,6 +11,8 @@ export interface SlotStatus {
   /** Goes to another state, by legal ways only. */
   readonly move: (to: ServerStatus.ServerStatus, error?: McpError) => void
   /** Remembers a failure until the server is ready again. */
+  readonly remember: (error: McpError) => void
+  /** The same, and goes to the state that tells of it. */
   readonly failed: (error: McpError, to?: "Recovering" | "Degraded") => void
   readonly ready: () => void
   readonly suspend: (suspended: boolean) => void
@@ -47,15 +49,20 @@ export const make = ({ name, pool, source }: SlotEnv): SlotStatus => {
     if (!discarded) pool.emit({ _tag: "StatusChanged", server: name, from, to, reason: error?.reason })
   }
 
+  const remember = (error: McpError) => {
+    lastError = error
+    const past = { at: wallClock.currentTimeMillisUnsafe(), reason: error.reason._tag, message: error.message }
+    pastErrors = [...pastErrors, past].slice(-errorsKept)
+  }
+
   const closedError = () => new McpError({ reason: new PoolClosed({ server: name, state: ended ?? "Closed" }) })
 
   return {
     get: () => status,
     move,
+    remember,
     failed: (error, to = "Recovering") => {
-      lastError = error
-      const past = { at: wallClock.currentTimeMillisUnsafe(), reason: error.reason._tag, message: error.message }
-      pastErrors = [...pastErrors, past].slice(-errorsKept)
+      remember(error)
       move(to, error)
     },
     ready: () => {
@@ -97,3 +104,18 @@ export const make = ({ name, pool, source }: SlotEnv): SlotStatus => {
     pastErrors: () => pastErrors
   }
 }
+
+/**
+ * The state of a server with several connections: what happens to one of them shows only when no other is open, or being
+ * opened.
+ */
+export const ofMany = (status: SlotStatus, isBusy: () => boolean): SlotStatus => ({
+  ...status,
+  failed: (error, to) => (isBusy() ? status.remember(error) : status.failed(error, to)),
+  move: (to, error) => {
+    const from = status.get()
+    if (to === "Connecting" && (from === "Ready" || from === "Connecting")) return
+    if (isBusy() && (to === "Idle" || to === "Recovering" || to === "CircuitOpen")) return
+    status.move(to, error)
+  }
+})

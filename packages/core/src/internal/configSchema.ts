@@ -113,6 +113,14 @@ const health = Schema.Struct({
   failures: Schema.optionalKey(count(1))
 })
 
+const exclusive = Schema.Struct({
+  min: Schema.optionalKey(count(0)),
+  max: Schema.optionalKey(count(1)),
+  idleTimeToLive: Schema.optionalKey(span),
+  maxLifetime: Schema.optionalKey(span),
+  leakWarning: Schema.optionalKey(span)
+})
+
 const limits = {
   connectTimeout: Schema.optionalKey(span),
   callIdleTimeout: Schema.optionalKey(span),
@@ -127,6 +135,10 @@ const limits = {
   maxMessageBytes: Schema.optionalKey(size),
   restart: Schema.optionalKey(restart),
   health: Schema.optionalKey(health),
+  critical: Schema.optionalKey(boolean),
+  dependsOn: Schema.optionalKey(Schema.Array(text("the name of a server"))),
+  sharing: Schema.optionalKey(oneOf(["shared", "exclusive"])),
+  exclusive: Schema.optionalKey(exclusive),
   /** As the files of other hosts say it: `callTimeout`. */
   timeout: Schema.optionalKey(span)
 }

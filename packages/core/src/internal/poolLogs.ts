@@ -22,6 +22,7 @@ export const lines = {
   closingAll: line("resources", "Info", "Closing all MCP connections"),
   closedAll: line("resources", "Info", "All MCP connections closed"),
   closeAllTimedOut: line("resources", "Warn", "Closing MCP connections timed out after {limit}"),
+  leaseHeld: line("resources", "Warn", "MCP connection has been on loan for more than {limit}"),
   failed: line("protocol", "Info", "MCP server failed"),
   degraded: line("protocol", "Warn", "MCP server fails its health checks"),
   circuitOpen: line("protocol", "Warn", "MCP server is left alone for a while"),

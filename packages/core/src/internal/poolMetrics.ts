@@ -87,6 +87,13 @@ export const ofServer = (
   return remove
 }
 
+/** Shows how many connections there are without a pool. */
+export const ofBare = (context: Context.Context<never>, count: () => number): (() => void) => {
+  const { gauge, remove } = registrar(context, { pool: "none" })
+  gauge(metrics.connectionsActive, count)
+  return remove
+}
+
 /** The figures of a server that are counted, not asked. */
 export type ServerFigures = Pick<
   ServerStats,

@@ -62,7 +62,7 @@ export interface Subject {
   ) => Effect.Effect<{ readonly server: ServerSource.Server; readonly handle: Handle }, never, Scope.Scope>
   /** The pool. Default `McpPool.layer`. */
   readonly pool?:
-    | ((options: McpPool.Options) => Layer.Layer<McpPool.McpPool, never, McpConnection.Platform>)
+    | ((options: McpPool.Options) => Layer.Layer<McpPool.McpPool, McpError.McpError, McpConnection.Platform>)
     | undefined
 }
 
