@@ -357,6 +357,34 @@ describe("Authorizers: renewal", () => {
     )
   )
 
+  it.effect("asks nobody for a request that nobody waits for, but refreshes", () =>
+    run((oauth, person) =>
+      Effect.gen(function* () {
+        allows(person)
+        const auth = yield* authorized(Authorization.code())
+        const { call } = client(oauth, auth)
+        yield* call()
+        const url = new URL(oauth.server)
+        const refuse = (status: 401 | 403, said = challenge()) =>
+          Effect.flatMap(auth.headers({ method: "DELETE", url }), ({ generation }) =>
+            auth.refused({ status, challenge: said, generation, nonce: undefined, unattended: true })
+          )
+        yield* refuse(401)
+        assert.strictEqual(oauth.to("/token").at(-1)!.form["grant_type"], "refresh_token")
+        const wider = challenge(', error="insufficient_scope", scope="more"')
+        assert.propertyVal((yield* Effect.flip(refuse(403, wider))).reason, "_tag", "AuthRequired")
+        oauth.onToken = () => refusal("invalid_grant")
+        yield* Effect.flip(refuse(401))
+        oauth.onToken = () => undefined
+        yield* Effect.flip(refuse(401))
+        assert.lengthOf(person.opened, 1)
+        oauth.accessToken = undefined
+        assert.strictEqual(yield* call(), "ok")
+        assert.lengthOf(person.opened, 2)
+      })
+    )
+  )
+
   it.effect("asks nobody because a server is down, says so, and tries again a second later", () =>
     run((oauth, person) =>
       Effect.gen(function* () {

@@ -115,6 +115,8 @@ export const make = Effect.gen(function* () {
       agent === undefined ? sendLater(request, listener) : send(agent, request, listener),
     fetch: async (url, init) => {
       const { fetch } = await import("undici")
+      // An agent that is made now would have nobody to close it.
+      if (closed) throw new Error("the layer has ended")
       return fetch(url, { ...(init as object), dispatcher: await load() })
     }
   })

@@ -216,6 +216,20 @@ it.live("ends all sockets with its layer, and sends nothing afterwards", () =>
   })
 )
 
+it.live("fetches nothing after its layer, whether or not it was used before", () =>
+  Effect.gen(function* () {
+    const { seen, url } = yield* serve(echo)
+    for (const isUsed of [false, true]) {
+      const scope = yield* Scope.make()
+      const dispatcher = yield* Scope.provide(NodeHttpDispatcher.make, scope)
+      if (isUsed) yield* Effect.promise(async () => (await dispatcher.fetch(url)).text())
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.flip(Effect.tryPromise(() => dispatcher.fetch(url)))
+    }
+    assert.strictEqual(seen.requests, 1)
+  })
+)
+
 it.live("carries 200 requests at the same time, and uses their sockets again", () =>
   Effect.gen(function* () {
     const dispatcher = yield* NodeHttpDispatcher.make

@@ -21,6 +21,7 @@ export const start = (
   listener: SendListener
 ): (() => void) => {
   const { method } = request
+  const unattended = listener.unattended === true ? { unattended: true as const } : {}
   let ended = false
   let abort = () => {}
   let refusals = 0
@@ -57,7 +58,8 @@ export const start = (
       if (refusals++ === mostRefusals) {
         listener.onUnauthorised(new McpError({ reason: HttpAuth.required(server, scrub, status, challenge) }))
       } else {
-        step(auth.refused({ status, challenge, generation, nonce: header("dpop-nonce") }), () => begin(url))
+        const nonce = header("dpop-nonce")
+        step(auth.refused({ status, challenge, generation, nonce, ...unattended }), () => begin(url))
       }
       return true
     }

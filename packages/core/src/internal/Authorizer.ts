@@ -271,7 +271,7 @@ export const make = Effect.fnUntraced(function* (
 
   const refused = Effect.fnUntraced(function* (refusal: Refusal, patience: Duration.Duration) {
     yield* held.load
-    const { challenge, nonce, status } = refusal
+    const { challenge, nonce, status, unattended = false } = refusal
     if (auth.dpop && nonce !== undefined) {
       const dpop = yield* session
       dpop.rememberNonce(url, nonce)
@@ -301,6 +301,9 @@ export const make = Effect.fnUntraced(function* (
         return yield* unavailing("everything it wants was asked for already")
       }
     }
+    if (unattended && asksPerson && (status === 403 || held.current().tokens?.refreshToken === undefined)) {
+      return yield* unavailing("a person would have to be asked, and nobody waits for it")
+    }
     const now = yield* Clock.currentTimeMillis
     const paused = guard.paused(now)
     if (paused !== undefined) return yield* paused
@@ -308,7 +311,7 @@ export const make = Effect.fnUntraced(function* (
       return yield* unavailing("it refuses the credentials that it has just been given")
     }
     const plan: Plan = {
-      why: status === 403 ? "more" : "refused",
+      why: status === 403 ? "more" : unattended && asksPerson ? "due" : "refused",
       scope,
       resourceMetadataUrl: said.resourceMetadataUrl
     }

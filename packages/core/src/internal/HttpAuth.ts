@@ -9,6 +9,8 @@ export interface Refusal {
   readonly challenge: string | undefined
   readonly generation: number
   readonly nonce: string | undefined
+  /** Nobody waits for the request (the end of a session, say), so no person is asked for its sake. */
+  readonly unattended?: true | undefined
 }
 
 export interface HttpAuth {

@@ -11,6 +11,8 @@ import type { Scrub } from "./redaction.ts"
 export interface SendListener extends HttpListener {
   /** With false the server has refused to look at it. */
   readonly onHanded: (handed: boolean) => void
+  /** Nobody waits for it. */
+  readonly unattended?: true
   /** Nobody has credentials that the server takes. */
   readonly onUnauthorised: (error: McpError) => void
 }

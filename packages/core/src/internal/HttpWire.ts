@@ -190,6 +190,7 @@ export const make = Effect.fnUntraced(function* (
     abortNotice = send(
       { method: "POST", url, headers: session.forPost({}), body: JSON.stringify(message) },
       {
+        unattended: true,
         onHanded: () => {},
         onUnauthorised: endNotice,
         onResponse: () => {},
@@ -207,6 +208,7 @@ export const make = Effect.fnUntraced(function* (
       const abort = send(
         { method: "DELETE", url, headers: session.forDelete(id), body: undefined },
         {
+          unattended: true,
           onHanded: () => {},
           onUnauthorised: ({ message }) => done(message),
           // It may not allow it.

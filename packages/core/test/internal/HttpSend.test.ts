@@ -157,6 +157,7 @@ describe("requests that need credentials", () => {
     Effect.gen(function* () {
       const { auth, http } = yield* withAuth(({ auth, http, wire }) =>
         Effect.gen(function* () {
+          http.onDelete = (end) => end.respond(http.deletes.length === 1 ? 401 : 200)
           http.onGet = (get) => (http.gets.length === 1 ? get.respond(401) : get.respond(200, Platform.sse))
           const face = wire.transport()
           const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "c", version: "1" } }
@@ -169,7 +170,13 @@ describe("requests that need credentials", () => {
       )
       assert.strictEqual(http.gets[1]!.request.headers["authorization"], "Bearer generation-1")
       assert.strictEqual(http.deletes[0]!.request.headers["authorization"], "Bearer generation-1")
-      assert.deepStrictEqual(auth.asked, ["POST /mcp", "POST /mcp", "GET /mcp", "GET /mcp", "DELETE /mcp"])
+      const asked = ["POST /mcp", "POST /mcp", "GET /mcp", "GET /mcp", "DELETE /mcp", "DELETE /mcp"]
+      assert.deepStrictEqual(auth.asked, asked)
+      // No person is asked because a session ends.
+      assert.deepStrictEqual(
+        auth.refusals.map(({ unattended }) => unattended),
+        [undefined, true]
+      )
     })
   )
 })
