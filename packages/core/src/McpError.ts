@@ -246,6 +246,15 @@ export const AuthorizationStep = Schema.Literals(["Store", "Prepare", "Consent",
 /** @since 0.1.0 */
 export type AuthorizationStep = typeof AuthorizationStep.Type
 
+/** The steps, as a reader of an error knows them. */
+const authorizationSteps: Readonly<Record<AuthorizationStep, string>> = {
+  Store: "taking its turn at the stored credentials",
+  Prepare: "looking up its authorisation server or registering there",
+  Consent: "asking a person",
+  Token: "getting a token",
+  Refresh: "renewing its token"
+}
+
 /**
  * No credentials could be had for the server, whose request was therefore not sent, or not sent again. `code` is the
  * authorisation server's own error, `access_denied` for instance.
@@ -266,7 +275,7 @@ export class AuthorizationFailed extends Schema.TaggedError<AuthorizationFailed>
   override get message() {
     const code = this.code === undefined ? "" : ` (${this.code})`
     const hint = this.transient ? "it is tried again by the next call" : "check its auth, and allow it again"
-    return `"${this.server}" could not be authorised: ${this.step.toLowerCase()} failed${code}, ${this.detail}; ${hint}.`
+    return `"${this.server}" could not be authorised: ${authorizationSteps[this.step]} failed${code}, ${this.detail}; ${hint}.`
   }
 }
 

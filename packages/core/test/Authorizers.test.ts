@@ -255,6 +255,21 @@ describe("Authorizers: a person's consent", () => {
       )
   )
 
+  it.effect("says of a server where no client can register what to do about it", () =>
+    run((oauth) =>
+      Effect.gen(function* () {
+        oauth.metadata = { registration_endpoint: "https://login.example/nowhere" }
+        const { call } = client(oauth, yield* authorized(Authorization.code()))
+        const error = yield* Effect.flip(call())
+        assert.include(error.message, "looking up its authorisation server or registering there failed")
+        assert.include(
+          error.message,
+          "https://login.example/nowhere answered with HTTP 404 when we registered as a client; give the auth a clientId"
+        )
+      })
+    )
+  )
+
   it.effect("opens only pages, whatever a server names", () =>
     run((oauth, person) =>
       Effect.gen(function* () {

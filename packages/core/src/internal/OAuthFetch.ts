@@ -58,6 +58,14 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 /** As it may be shown to people; it is cut short where it is scrubbed, since half a secret is not known for one. */
 const plain = (value: string): string => value.replace(/\p{Cc}/gu, " ")
 
+/** What is told of a refusal that says nothing: which request it was, and what a person can do about it. */
+const withoutWords = ({ origin, pathname }: URL, init: RequestInit | undefined, status: number): string => {
+  const told = `${origin}${pathname} answered with HTTP ${status}`
+  // Of our requests only the registration of a client is JSON.
+  const registers = new Headers(init?.headers).get("content-type")?.startsWith("application/json") === true
+  return registers ? `${told} when we registered as a client; give the auth a clientId of its own` : told
+}
+
 export const make =
   (fetch: FetchLike, signal: AbortSignal, learn: Learn, mayBeAsked: (url: URL) => boolean): FetchLike =>
   async (url, init) => {
@@ -82,7 +90,7 @@ export const make =
       throw new Refused(
         response.status,
         code === undefined ? undefined : plain(code),
-        said === undefined ? `HTTP ${response.status}` : plain(said)
+        said === undefined ? withoutWords(new URL(url), init, response.status) : plain(said)
       )
     }
     // As one of this runtime's own, which the SDK asks for; without a body where none is allowed.
