@@ -62,7 +62,8 @@ describe("auth in a file", () => {
     ["{ type: magic }", "servers.far.auth.type: expected bearer or code or"],
     ["yes", "servers.far.auth: expected a map with a type"],
     ["{ type: code, clientid: c }", "servers.far.auth.clientid: unknown key; did you mean clientId?"],
-    ["{ type: bearer }", "servers.far.auth.token"],
+    ["{ type: bearer }", "servers.far.auth.token: expected, and not there"],
+    ["{ type: bearer, token: '${NOWHERE}', tokn: 3 }", "servers.far.auth.tokn: unknown key; did you mean token?"],
     ["{ type: code, redirectPort: 70000 }", "servers.far.auth: redirectPort must be a port"],
     ["{ type: jwtBearer, clientId: c }", "servers.far.auth: expected either assertion or assertionFile"],
     [
@@ -83,6 +84,8 @@ describe("auth in a file", () => {
     Effect.gen(function* () {
       const config = yield* parse("{ type: bearer, token: '${TOKEN}' }", {})
       assert.strictEqual(config.disabled, "the variable TOKEN is not set")
+      const port = yield* parse("{ type: code, redirectPort: '${PORT}', clientName: '${NAME:-me}' }", {})
+      assert.strictEqual(port.disabled, "the variable PORT is not set")
     })
   )
 

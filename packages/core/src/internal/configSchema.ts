@@ -206,7 +206,9 @@ const problemsOf = (issue: SchemaIssue.Issue, path: ReadonlyArray<PropertyKey>):
     case "InvalidType":
       return [{ path, expected: `expected ${shapes[issue.ast._tag] ?? "another value"}` }]
     case "MissingKey":
-      return [{ path, expected: "expected at least one value" }]
+      return [
+        { path, expected: typeof path.at(-1) === "number" ? "expected at least one value" : "expected, and not there" }
+      ]
     case "Forbidden":
     case "OneOf":
       return [{ path, expected: "expected another value" }]

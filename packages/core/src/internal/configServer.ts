@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import type { Authorization } from "../Authorization.ts"
 import * as ServerConfig from "../ServerConfig.ts"
 import * as ConfigAuth from "./configAuth.ts"
-import type { Problem } from "./configProblem.ts"
+import { formatPath, type Problem } from "./configProblem.ts"
 import * as Fields from "./configSchema.ts"
 import type { RawServer } from "./configShape.ts"
 import * as Variables from "./configVariables.ts"
@@ -104,6 +104,21 @@ const build = (
   })
 }
 
+/**
+ * Without one of its variables the server is disabled, and nothing is known of how it would be authorised. What is wrong
+ * with the fields that are there is told all the same; what fields are to each other cannot be.
+ */
+const withoutVariables = (
+  made: Result.Result<Authorization | undefined, ReadonlyArray<Problem>>,
+  absent: ReadonlySet<string>,
+  depth: number
+): Result.Result<undefined, ReadonlyArray<Problem>> => {
+  const wrong = Result.isFailure(made)
+    ? made.failure.filter(({ path }) => path.length > depth && !absent.has(formatPath(path)))
+    : []
+  return wrong.length === 0 ? Result.succeed(undefined) : Result.fail(wrong)
+}
+
 export const make = (raw: RawServer, variables: ReadonlyMap<string, string>): Outcome => {
   const { path } = raw
   if (!isRecord(raw.value)) return Result.fail([{ path, expected: "expected a map of the server's fields" }])
@@ -117,9 +132,12 @@ export const make = (raw: RawServer, variables: ReadonlyMap<string, string>): Ou
       : raw.key !== undefined && entry["name"] !== undefined
         ? [{ path: [...path, "name"], expected: "not possible in a map, where the key is the name" }]
         : []
-  // Without one of its variables the server is disabled, and nothing is known of how it would be authorised.
-  const known = entry["auth"] !== undefined && !resolved.missing.some((it) => it.path[path.length] === "auth")
-  const auth = known ? ConfigAuth.make(entry["auth"], [...path, "auth"]) : Result.succeed(undefined)
+  const absent = new Set(
+    resolved.missing.filter((it) => it.path[path.length] === "auth").map((it) => formatPath(it.path))
+  )
+  const made =
+    entry["auth"] === undefined ? Result.succeed(undefined) : ConfigAuth.make(entry["auth"], [...path, "auth"])
+  const auth = absent.size === 0 ? made : withoutVariables(made, absent, path.length + 1)
   const problems = [
     ...resolved.problems,
     ...named,
