@@ -5,6 +5,7 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 
 /**
  * A length of time, written with its unit (`"20 seconds"`). A bare number is refused: its unit would be a guess.
@@ -245,7 +246,8 @@ export const span = (name: string, input: Span | undefined, fallback: Duration.D
   if (typeof input === "number" || typeof input === "bigint") {
     throw new TypeError(`${name} needs a unit: write "${String(input)} seconds" or "${String(input)} millis"`)
   }
-  const duration = Duration.fromInputUnsafe(input)
+  const duration = Option.getOrUndefined(Duration.fromInput(input))
+  if (duration === undefined) throw new TypeError(`${name} is no length of time: write "20 seconds" or "500 millis"`)
   if (Duration.toMillis(duration) <= 0) throw new TypeError(`${name} must be longer than nothing`)
   return duration
 }
@@ -258,8 +260,18 @@ export const count = (name: string, input: number | undefined, fallback: number,
   return input
 }
 
-const bytes = (input: ByteSize.Input | undefined, fallback: number): number =>
-  input === undefined ? fallback : ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(input))
+const bytes = (name: string, input: ByteSize.Input | undefined, fallback: number): number => {
+  if (input === undefined) return fallback
+  const size = Option.getOrUndefined(ByteSize.fromInput(input))
+  if (size === undefined) throw new TypeError(`${name} is no number of bytes: write 1048576 or "1 MiB"`)
+  return ByteSize.toNumberUnsafe(size)
+}
+
+/** For programs without types, where a misspelt word would quietly be another behaviour. */
+const oneOf = <A extends string>(name: string, input: A | undefined, fallback: A, known: ReadonlyArray<A>): A => {
+  if (input !== undefined && !known.includes(input)) throw new TypeError(`${name} must be ${known.join(" or ")}`)
+  return input ?? fallback
+}
 
 const restart = (limits: RestartLimits): ResolvedRestart => {
   const { backoff, intensity, maxBackoff, period, resetAfter } = defaults.restart
@@ -276,7 +288,7 @@ const restart = (limits: RestartLimits): ResolvedRestart => {
 const health = (limits: HealthLimits): ResolvedHealth => {
   const { check, every, failures, timeout } = defaults.health
   return {
-    check: limits.check ?? check,
+    check: oneOf("health.check", limits.check, check, ["ping", "list", "process", "off"]),
     every: span("health.every", limits.every, every),
     timeout: span("health.timeout", limits.timeout, timeout),
     failures: count("health.failures", limits.failures, failures, 1)
@@ -298,7 +310,8 @@ const exclusive = (limits: ExclusiveLimits): ResolvedExclusive => {
 /**
  * Fills in the defaults.
  *
- * @throws TypeError for a value that no server could have: a bare number as a duration, a limit below its least value.
+ * @throws TypeError for a value that no server could have: a bare number as a duration, a limit below its least
+ * value, a word that is none of the known.
  * @since 0.1.0
  */
 export const resolve = (limits: ServerLimits): ResolvedLimits => ({
@@ -310,9 +323,9 @@ export const resolve = (limits: ServerLimits): ResolvedLimits => ({
   keepAlive: limits.keepAlive ?? defaults.keepAlive,
   maxConcurrency: count("maxConcurrency", limits.maxConcurrency, defaults.maxConcurrency, 1),
   maxWaiting: count("maxWaiting", limits.maxWaiting, defaults.maxWaiting, 0),
-  overload: limits.overload ?? defaults.overload,
-  maxRequestBytes: bytes(limits.maxRequestBytes, defaults.maxRequestBytes),
-  maxMessageBytes: bytes(limits.maxMessageBytes, defaults.maxMessageBytes),
+  overload: oneOf("overload", limits.overload, defaults.overload, ["suspend", "reject"]),
+  maxRequestBytes: bytes("maxRequestBytes", limits.maxRequestBytes, defaults.maxRequestBytes),
+  maxMessageBytes: bytes("maxMessageBytes", limits.maxMessageBytes, defaults.maxMessageBytes),
   restart: restart(limits.restart ?? {}),
   health: health(limits.health ?? {}),
   critical: limits.critical ?? defaults.critical,

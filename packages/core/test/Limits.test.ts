@@ -29,6 +29,19 @@ describe("Limits", () => {
     assert.throws(write(Duration.seconds(-1)), "callTimeout must be longer than nothing")
   })
 
+  it("names the option whose value cannot be read, and says how to write it", () => {
+    const write = (limits: unknown) => () => Limits.resolve(limits as Limits.ServerLimits)
+    assert.throws(write({ callTimeout: "20 secs" }), 'callTimeout is no length of time: write "20 seconds"')
+    assert.throws(write({ restart: { period: "soon" } }), "restart.period is no length of time")
+    assert.throws(
+      write({ maxMessageBytes: "1 MiBs" }),
+      'maxMessageBytes is no number of bytes: write 1048576 or "1 MiB"'
+    )
+    assert.throws(write({ maxRequestBytes: -1 }), "maxRequestBytes is no number of bytes")
+    assert.throws(write({ health: { check: "pong" } }), "health.check must be ping or list or process or off")
+    assert.throws(write({ overload: "wait" }), "overload must be suspend or reject")
+  })
+
   it("refuses counts that no server could have", () => {
     assert.throws(() => Limits.resolve({ maxConcurrency: 0 }), "maxConcurrency must be a whole number of at least 1")
     assert.throws(() => Limits.resolve({ maxWaiting: -1 }), "maxWaiting must be a whole number of at least 0")

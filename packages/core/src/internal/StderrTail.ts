@@ -1,11 +1,14 @@
-/** Keeps the last bytes of a stream and gives its last lines as text. */
+/** Keeps the last bytes of a stream and gives its last lines as text, without those of a stack. */
 import { concat, decode } from "./bytes.ts"
 
 const limit = 64 * 1024
 
+/** A line of a stack as Node.js prints it; more of them than we show come after the error that they belong to. */
+const stackLine = /^at .*:\d+:\d+\)?( \{)?$/
+
 export interface StderrTail {
   readonly push: (chunk: Uint8Array) => void
-  /** The last `lines` lines, joined by " | ". */
+  /** The last `lines` lines that say something, joined by " | ". */
   readonly text: (lines: number) => string
 }
 
@@ -27,7 +30,7 @@ export const make = (): StderrTail => {
       decode(concat(parts).slice(-limit))
         .split("\n")
         .map((line) => line.trim())
-        .filter((line) => line !== "")
+        .filter((line) => line !== "" && !stackLine.test(line))
         .slice(-lines)
         .join(" | ")
   }

@@ -11,6 +11,25 @@ describe("StderrTail", () => {
     assert.strictEqual(StderrTail.make().text(10), "")
   })
 
+  it("shows the error of a Node.js that has crashed, and not its stack", () => {
+    const tail = StderrTail.make()
+    const stack = Array.from({ length: 10 }, (_, n) => `    at call${n} (node:internal/modules/cjs/loader:12:${n})`)
+    const printed = [
+      "  throw err;",
+      "  ^",
+      "",
+      "Error: Cannot find module '/nix.js'",
+      ...stack,
+      "    at node:main:33:47 {"
+    ]
+    const rest = ["  code: 'MODULE_NOT_FOUND',", "  requireStack: []", "}", "", "Node.js v24.21.0"]
+    tail.push(new TextEncoder().encode([...printed, ...rest].join("\n")))
+    assert.strictEqual(
+      tail.text(8),
+      "throw err; | ^ | Error: Cannot find module '/nix.js' | code: 'MODULE_NOT_FOUND', | requireStack: [] | } | Node.js v24.21.0"
+    )
+  })
+
   it("keeps 64 KiB of a flood, of whatever chunks it comes in", () => {
     for (const size of [1, 1_000, 300_000]) {
       const tail = StderrTail.make()
