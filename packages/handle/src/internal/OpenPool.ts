@@ -1,0 +1,220 @@
+/** A pool behind promises: what it does, how it is closed, and what happens when it is forgotten. */
+import {
+  type CallEngine,
+  type ConfigFile,
+  McpPool,
+  type McpError as RuntimeError,
+  type ToolResult as RuntimeResult
+} from "@scoped-mcp/core"
+import { LastResort } from "@scoped-mcp/node"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Stream from "effect/Stream"
+import type {
+  CallOptions,
+  CallTool,
+  Content,
+  Event,
+  GetPrompt,
+  Pool,
+  ReadResource,
+  ServerDefinition,
+  Stats,
+  Status,
+  Tool,
+  ToolResult,
+  Warmed
+} from "../types.ts"
+import { parseServer } from "./configuration.ts"
+import { plain } from "./plain.ts"
+import { run } from "./run.ts"
+import * as Signals from "./signals.ts"
+
+type Services = McpPool.McpPool | LastResort.LastResort
+
+export interface Behaviour {
+  readonly handlesSignals: boolean
+  readonly onForgotten: ((namespace: string) => void) | undefined
+}
+
+const callOptions = (options: CallOptions): CallEngine.CallOptions => ({
+  ...(options.idleTimeout === undefined ? {} : { idleTimeout: Duration.millis(options.idleTimeout) }),
+  ...(options.timeout === undefined ? {} : { timeout: Duration.millis(options.timeout) }),
+  ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress })
+})
+
+const resultOf = (result: RuntimeResult.ToolResult): ToolResult => ({
+  server: result.server,
+  tool: result.tool,
+  content: result.content as ReadonlyArray<Content>,
+  structuredContent: result.structuredContent,
+  text: result.text,
+  raw: result.raw
+})
+
+/** What a pool owns. It knows nothing of the pool's handle, so that the handle can be collected. */
+class Owned implements Signals.Closable {
+  readonly context: Context.Context<Services>
+  readonly #dispose: () => Promise<void>
+  #closing: Promise<void> | undefined
+
+  constructor(context: Context.Context<Services>, dispose: () => Promise<void>) {
+    this.context = context
+    this.#dispose = dispose
+  }
+
+  get pool(): McpPool.McpPoolService {
+    return Context.get(this.context, McpPool.McpPool)
+  }
+
+  readonly kill = (): void => Context.get(this.context, LastResort.LastResort).killAll()
+
+  readonly close = (limit?: number): Promise<void> => {
+    Signals.remove(this)
+    return (this.#closing ??= this.#close(limit))
+  }
+
+  async #close(limit: number | undefined): Promise<void> {
+    const close = this.pool.close
+    await run(
+      this.context,
+      limit === undefined
+        ? close
+        : Effect.timeoutOrElse(close, { duration: Duration.millis(limit), orElse: () => Effect.sync(this.kill) })
+    )
+    await this.#dispose()
+  }
+}
+
+interface Forgotten {
+  readonly owned: Owned
+  readonly namespace: string
+  readonly tell: (namespace: string) => void
+}
+
+const warn = (namespace: string): void =>
+  process.emitWarning(`The pool "${namespace}" was dropped without being closed; it is being closed now.`, {
+    code: "SCOPED_MCP_FORGOTTEN",
+    detail: "Call close() on it, or declare it with `await using`."
+  })
+
+const forgotten = new FinalizationRegistry<Forgotten>(({ namespace, owned, tell }) => {
+  void owned.close()
+  tell(namespace)
+})
+
+export class OpenPool implements Pool {
+  readonly namespace: string
+  readonly #owned: Owned
+
+  private constructor(owned: Owned, namespace: string) {
+    this.namespace = namespace
+    this.#owned = owned
+  }
+
+  static async open(
+    layer: Layer.Layer<Services, ConfigFile.ConfigError>,
+    { handlesSignals, onForgotten }: Behaviour
+  ): Promise<Pool> {
+    const runtime = ManagedRuntime.make(layer)
+    const context = await run(Context.empty(), runtime.contextEffect)
+    const owned = new Owned(context, () => runtime.dispose())
+    const { namespace } = await run(context, owned.pool.stats)
+    const pool = new OpenPool(owned, namespace)
+    forgotten.register(pool, { owned, namespace, tell: onForgotten ?? warn }, owned)
+    if (handlesSignals) Signals.add(owned)
+    return pool
+  }
+
+  #run<A>(
+    f: (pool: McpPool.McpPoolService) => Effect.Effect<A, RuntimeError.McpError | ConfigFile.ConfigError>,
+    signal?: AbortSignal
+  ): Promise<A> {
+    return run(this.#owned.context, f(this.#owned.pool), signal)
+  }
+
+  readonly callTool = async (call: CallTool): Promise<ToolResult> =>
+    resultOf(
+      await this.#run(
+        (pool) =>
+          pool.callTool({
+            server: call.server,
+            tool: call.tool,
+            arguments: call.arguments,
+            ...callOptions(call)
+          }),
+        call.signal
+      )
+    )
+
+  readonly readResource = async (read: ReadResource): Promise<Readonly<Record<string, unknown>>> =>
+    this.#run((pool) => pool.readResource({ server: read.server, uri: read.uri, ...callOptions(read) }), read.signal)
+
+  readonly getPrompt = async (get: GetPrompt): Promise<Readonly<Record<string, unknown>>> =>
+    this.#run(
+      (pool) =>
+        pool.getPrompt({ server: get.server, prompt: get.prompt, arguments: get.arguments, ...callOptions(get) }),
+      get.signal
+    )
+
+  readonly tools = async (server?: string, options?: Pick<CallOptions, "signal">): Promise<ReadonlyArray<Tool>> => {
+    const catalogs = await this.#run(
+      (pool) =>
+        server === undefined
+          ? Effect.map(pool.catalog, (catalog) => catalog.servers)
+          : Effect.map(pool.catalogOf(server), (catalog) => [catalog]),
+      options?.signal
+    )
+    return catalogs.flatMap(({ server: name, tools }) =>
+      tools.map((tool) => ({
+        server: name,
+        name: tool.name,
+        description: tool.description,
+        inputSchema: tool.inputSchema,
+        outputSchema: tool.outputSchema,
+        annotations: tool.annotations
+      }))
+    )
+  }
+
+  readonly warmup = async (
+    servers?: ReadonlyArray<string>,
+    options?: Pick<CallOptions, "signal">
+  ): Promise<Readonly<Record<string, Warmed>>> =>
+    plain(await this.#run((pool) => pool.warmup(servers), options?.signal)) as Readonly<Record<string, Warmed>>
+
+  readonly stats = async (): Promise<Stats> => plain(await this.#run((pool) => pool.stats)) as Stats
+
+  readonly status = async (server: string): Promise<Status> =>
+    plain(await this.#run((pool) => pool.status(server))) as Status
+
+  readonly events = (): AsyncIterable<Event> =>
+    Stream.toAsyncIterableWith(
+      Stream.map(this.#owned.pool.events, (event) => plain(event) as Event),
+      this.#owned.context
+    )
+
+  readonly register = async (server: string, definition: ServerDefinition): Promise<void> =>
+    this.#run((pool) => Effect.flatMap(parseServer(server, definition), (source) => pool.replace(server, source)))
+
+  readonly remove = async (server: string): Promise<boolean> => this.#run((pool) => pool.remove(server))
+
+  readonly stop = async (): Promise<void> => this.#run((pool) => pool.stop)
+
+  readonly start = async (): Promise<void> => this.#run((pool) => pool.start)
+
+  readonly close = async (limit?: number): Promise<void> => {
+    forgotten.unregister(this.#owned)
+    await this.#owned.close(limit)
+  };
+
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close();
+
+  readonly [Symbol.dispose] = (): void => {
+    this.#owned.kill()
+    void this.close()
+  }
+}
