@@ -194,12 +194,7 @@ export class Suspended extends named<object>("Suspended") {}
 export class PoolClosed extends named<{ state: "Stopped" | "Closed" }>("PoolClosed") {}
 
 /** Every class by the name of its reason. */
-export const byReason: Readonly<
-  Record<
-    string,
-    new (message: string, fields: never, cause?: unknown) => McpError
-  >
-> = {
+export const byReason = {
   ConnectFailed,
   AcquireTimeout,
   CallTimeout,

@@ -2,11 +2,11 @@
 import {
   type CallEngine,
   type ConfigFile,
-  McpPool,
   type McpError as RuntimeError,
+  McpPool,
+  ProcessOwner,
   type ToolResult as RuntimeResult
 } from "@scoped-mcp/core"
-import { LastResort } from "@scoped-mcp/node"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,7 +33,7 @@ import { plain } from "./plain.ts"
 import { run } from "./run.ts"
 import * as Signals from "./signals.ts"
 
-type Services = McpPool.McpPool | LastResort.LastResort
+type Services = McpPool.McpPool | ProcessOwner.ProcessOwner
 
 export interface Behaviour {
   readonly handlesSignals: boolean
@@ -70,7 +70,7 @@ class Owned implements Signals.Closable {
     return Context.get(this.context, McpPool.McpPool)
   }
 
-  readonly kill = (): void => Context.get(this.context, LastResort.LastResort).killAll()
+  readonly kill = (): void => Context.get(this.context, ProcessOwner.ProcessOwner).killAll()
 
   readonly close = (limit?: number): Promise<void> => {
     Signals.remove(this)
@@ -209,11 +209,13 @@ export class OpenPool implements Pool {
   readonly close = async (limit?: number): Promise<void> => {
     forgotten.unregister(this.#owned)
     await this.#owned.close(limit)
-  };
+  }
 
-  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
 
-  readonly [Symbol.dispose] = (): void => {
+  [Symbol.dispose](): void {
     this.#owned.kill()
     void this.close()
   }

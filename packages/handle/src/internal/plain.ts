@@ -33,6 +33,5 @@ export const error = (failed: McpError.McpError): Errors.McpError => {
       .filter(([name]) => name !== "_tag" && name !== "stack" && name !== "message" && name !== "cause")
       .map(([name, value]) => [name, plain(value)])
   )
-  const Class = Errors.byReason[reason._tag] ?? Errors.McpError
-  return new Class(failed.message, { ...fields, delivery: failed.delivery } as never)
+  return new Errors.byReason[reason._tag](failed.message, { ...fields, delivery: failed.delivery } as never)
 }
