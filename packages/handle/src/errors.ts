@@ -40,7 +40,11 @@ export class McpError extends Error {
   }
 }
 
-/** A file, or an object given in its place, that is no configuration: one entry for each mistake. */
+/**
+ * A file, or an object given in its place, that is no configuration: one entry for each mistake.
+ *
+ * @since 0.1.0
+ */
 export class ConfigError extends Error {
   override readonly name = "ConfigError"
   readonly file: string
@@ -57,141 +61,188 @@ export class ConfigError extends Error {
   }
 }
 
-type Fields<A> = McpError & Readonly<A>
+type Request = { readonly server: string; readonly delivery: Delivery }
 
-const named = <A extends object = object>(
-  reason: string
-): new (
-  message: string,
-  fields: A & { readonly server: string; readonly delivery: Delivery },
-  cause?: unknown
-) => Fields<A> => {
-  const Class = class extends McpError {
-    constructor(message: string, fields: { readonly server: string; readonly delivery: Delivery }, cause?: unknown) {
-      super(reason, message, fields, cause)
-    }
-  }
-  return Class as never
-}
+const named =
+  <A extends object = object>() =>
+  <const Reason extends string>(
+    reason: Reason
+  ): new (
+    message: string,
+    fields: A & Request,
+    cause?: unknown
+  ) => McpError & Readonly<A> & { readonly reason: Reason } =>
+    class extends McpError {
+      constructor(message: string, fields: Request, cause?: unknown) {
+        super(reason, message, fields, cause)
+      }
+    } as never
 
 /**
  * The connection could not be opened; `stderr` and `noise` are what the server printed.
  *
  * @since 0.1.0
  */
-export class ConnectFailed extends named<{ phase: "Start" | "Handshake" | "Build"; target: string; detail: string; exitCode?: number; signal?: string; stderr: string; noise: ReadonlyArray<string>; attempt: number }>("ConnectFailed") {}
+export class ConnectFailed extends named<{
+  phase: "Start" | "Handshake" | "Build"
+  target: string
+  detail: string
+  exitCode?: number
+  signal?: string
+  stderr: string
+  noise: ReadonlyArray<string>
+  attempt: number
+}>()("ConnectFailed") {}
 
 /**
  * No place for the call, or no open connection, within the whole wait.
  *
  * @since 0.1.0
  */
-export class AcquireTimeout extends named<{ waited: number }>("AcquireTimeout") {}
+export class AcquireTimeout extends named<{ waited: number }>()("AcquireTimeout") {}
 
 /**
  * Nothing was heard for the idle limit, or the call took longer than its ceiling.
  *
  * @since 0.1.0
  */
-export class CallTimeout extends named<{ request: string; phase: "Idle" | "Total"; limit: number }>("CallTimeout") {}
+export class CallTimeout extends named<{ request: string; phase: "Idle" | "Total"; limit: number }>()("CallTimeout") {}
 
 /**
  * The queue is full, or every place is taken and overload is `reject`.
  *
  * @since 0.1.0
  */
-export class Overloaded extends named<{ scope: string; running: number; waiting: number }>("Overloaded") {}
+export class Overloaded extends named<{ scope: string; running: number; waiting: number }>()("Overloaded") {}
 
 /**
  * The server failed so often that it is left alone until `retryAfter` has passed.
  *
  * @since 0.1.0
  */
-export class CircuitOpen extends named<{ retryAfter: number; lastFailure: string }>("CircuitOpen") {}
+export class CircuitOpen extends named<{ retryAfter: number; lastFailure: string }>()("CircuitOpen") {}
 
 /**
  * The connection ended while the request was on its way.
  *
  * @since 0.1.0
  */
-export class ConnectionLost extends named<{ detail: string; exitCode?: number; signal?: string; stderr: string }>("ConnectionLost") {}
+export class ConnectionLost extends named<{ detail: string; exitCode?: number; signal?: string; stderr: string }>()(
+  "ConnectionLost"
+) {}
 
 /**
  * The server no longer knows our session.
  *
  * @since 0.1.0
  */
-export class SessionExpired extends named<object>("SessionExpired") {}
+export class SessionExpired extends named()("SessionExpired") {}
 
 /**
- * The server wants credentials, or other ones than it got.
+ * The server wants credentials, or other ones than it got. With `authorizationUrl` a person has to allow it in a browser.
  *
  * @since 0.1.0
  */
-export class AuthRequired extends named<{ status: number; challenge?: string }>("AuthRequired") {}
+export class AuthRequired extends named<{
+  status: number
+  challenge?: string
+  authorizationUrl?: string
+  scope?: string
+  detail?: string
+}>()("AuthRequired") {}
 
 /**
  * The server answered with an error of its own (`code`, `data`), or with something the protocol does not allow.
  *
  * @since 0.1.0
  */
-export class ProtocolError extends named<{ request: string; code?: number; detail: string; data?: unknown }>("ProtocolError") {}
+export class ProtocolError extends named<{ request: string; code?: number; detail: string; data?: unknown }>()(
+  "ProtocolError"
+) {}
+
+/**
+ * No credentials could be had for the server. `code` is the authorisation server's own error.
+ *
+ * @since 0.1.0
+ */
+export class AuthorizationFailed extends named<{
+  step: "Store" | "Prepare" | "Consent" | "Token" | "Refresh"
+  code?: string
+  detail: string
+  transient: boolean
+}>()("AuthorizationFailed") {}
+
+/**
+ * The arguments cannot be written as JSON; `detail` names the place.
+ *
+ * @since 0.1.0
+ */
+export class InvalidArguments extends named<{ request: string; detail: string }>()("InvalidArguments") {}
+
+/**
+ * The server asked for something in the middle of a request (a person, a model, the roots), and nobody answers such here.
+ *
+ * @since 0.1.0
+ */
+export class InputRequired extends named<{ request: string; detail: string }>()("InputRequired") {}
 
 /**
  * The tool ran and reports that it failed; `result` is everything it sent.
  *
  * @since 0.1.0
  */
-export class ToolError extends named<{ tool: string; text: string; result: unknown }>("ToolError") {}
+export class ToolError extends named<{ tool: string; text: string; result: unknown }>()("ToolError") {}
 
 /**
  * The answer does not have the shape that it must have.
  *
  * @since 0.1.0
  */
-export class InvalidResult extends named<{ request: string; detail: string }>("InvalidResult") {}
+export class InvalidResult extends named<{ request: string; detail: string }>()("InvalidResult") {}
 
 /**
  * A message is larger than its limit.
  *
  * @since 0.1.0
  */
-export class MessageTooLarge extends named<{ request: string; direction: "Request" | "Response"; limit: number }>("MessageTooLarge") {}
+export class MessageTooLarge extends named<{ request: string; direction: "Request" | "Response"; limit: number }>()(
+  "MessageTooLarge"
+) {}
 
 /**
  * The pool has no server of that name.
  *
  * @since 0.1.0
  */
-export class UnknownServer extends named<{ nearest: ReadonlyArray<string> }>("UnknownServer") {}
+export class UnknownServer extends named<{ nearest: ReadonlyArray<string> }>()("UnknownServer") {}
 
 /**
  * The server has no tool of that name.
  *
  * @since 0.1.0
  */
-export class UnknownTool extends named<{ tool: string; nearest: ReadonlyArray<string> }>("UnknownTool") {}
+export class UnknownTool extends named<{ tool: string; nearest: ReadonlyArray<string> }>()("UnknownTool") {}
 
 /**
  * The server is switched off by its configuration.
  *
  * @since 0.1.0
  */
-export class ServerDisabled extends named<{ why: string }>("ServerDisabled") {}
+export class ServerDisabled extends named<{ why: string }>()("ServerDisabled") {}
 
 /**
  * An operator has suspended the server.
  *
  * @since 0.1.0
  */
-export class Suspended extends named<object>("Suspended") {}
+export class Suspended extends named()("Suspended") {}
 
 /**
  * The pool has been closed or stopped.
  *
  * @since 0.1.0
  */
-export class PoolClosed extends named<{ state: "Stopped" | "Closed" }>("PoolClosed") {}
+export class PoolClosed extends named<{ state: "Stopped" | "Closed" }>()("PoolClosed") {}
 
 /** Every class by the name of its reason. */
 export const byReason = {
@@ -203,6 +254,9 @@ export const byReason = {
   ConnectionLost,
   SessionExpired,
   AuthRequired,
+  AuthorizationFailed,
+  InvalidArguments,
+  InputRequired,
   ProtocolError,
   ToolError,
   InvalidResult,
@@ -212,4 +266,28 @@ export const byReason = {
   ServerDisabled,
   Suspended,
   PoolClosed
+}
+
+/**
+ * What `ask` is rejected with when the model gave no answer. Failures of tools are none: the model is told of them.
+ *
+ * - `StepLimit`: it was asked as often as a turn allows, and still wanted tools.
+ * - `TurnTimeout`: the turn took too long; what ran was cancelled.
+ * - `ModelFailed`: it could not be asked, or its answer was unusable, after every repetition that made sense.
+ * - `ModelStopped`: it stopped before its answer was whole.
+ * - `AgentClosed`: the chat, or its pool, has been closed.
+ *
+ * @since 0.1.0
+ */
+export class AgentError extends Error {
+  override readonly name = "AgentError"
+  readonly reason: "StepLimit" | "TurnTimeout" | "ModelFailed" | "ModelStopped" | "AgentClosed"
+  /** Its name and an id of its own. */
+  readonly agent: string
+
+  constructor(message: string, fields: Pick<AgentError, "reason" | "agent">, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.reason = fields.reason
+    this.agent = fields.agent
+  }
 }

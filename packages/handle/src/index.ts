@@ -4,6 +4,33 @@
  *
  * @since 0.1.0
  */
-export * from "./errors.ts"
+export {
+  AcquireTimeout,
+  AgentError,
+  AuthorizationFailed,
+  AuthRequired,
+  CallTimeout,
+  CircuitOpen,
+  ConfigError,
+  ConnectFailed,
+  ConnectionLost,
+  type Delivery,
+  InputRequired,
+  InvalidArguments,
+  InvalidResult,
+  McpError,
+  MessageTooLarge,
+  Overloaded,
+  PoolClosed,
+  ProtocolError,
+  ServerDisabled,
+  SessionExpired,
+  Suspended,
+  ToolError,
+  UnknownServer,
+  UnknownTool
+} from "./errors.ts"
+export { type AgentServer, agentServer } from "./agentServer.ts"
 export { openPool } from "./openPool.ts"
+export { type NodeRoutes, nodeRoutes, type Routes, routes, type RoutesOptions } from "./routes.ts"
 export type * from "./types.ts"

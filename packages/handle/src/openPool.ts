@@ -13,20 +13,29 @@ import { OpenPool } from "./internal/OpenPool.ts"
 import * as Signals from "./internal/signals.ts"
 import type { Configuration, OpenOptions, Pool } from "./types.ts"
 
-const load = (configuration: string | Configuration) =>
-  typeof configuration === "string" ? ConfigFile.load(configuration) : parse(configuration)
+const load = (configuration: string | Configuration | undefined) =>
+  typeof configuration === "object" ? parse(configuration) : ConfigFile.load(configuration)
 
-/** Nothing of ours is printed: what happens is in `events`, and failures reject their promises. */
-const quiet = Logger.layer([])
+/** Nothing of ours is printed. */
+const loggers = (log: OpenOptions["log"]) =>
+  Logger.layer(
+    log === undefined
+      ? []
+      : [
+          Logger.map(Logger.formatStructured, ({ annotations, level, message }) =>
+            log({ level, message: Array.isArray(message) ? message.join(" ") : String(message), about: annotations })
+          )
+        ]
+  )
 
-const layerOf = (configuration: string | Configuration) =>
+const layerOf = (configuration: string | Configuration | undefined, log: OpenOptions["log"]) =>
   Layer.effect(McpPool.McpPool, Effect.flatMap(load(configuration), McpPool.make)).pipe(
     Layer.provideMerge(McpNode.layer),
-    Layer.provideMerge(quiet)
+    Layer.provideMerge(loggers(log))
   )
 
 /**
- * A pool of the servers that a file (its path) or an object describes. It starts no server until it is used or warmed up.
+ * A pool of the servers that a file (its path; by default `mcp.yaml` or `config/mcp_servers.yaml`) or an object describes. It starts no server until it is used or warmed up.
  * Close it with `close()`, or let `await using` do it; `using` kills what it has started at once. Rejected with
  * `ConfigError` when there is a mistake in the configuration.
  *
@@ -41,10 +50,12 @@ const layerOf = (configuration: string | Configuration) =>
  *
  * @since 0.1.0
  */
-export const openPool = async (configuration: string | Configuration, options: OpenOptions = {}): Promise<Pool> => {
-  const signals = options.signals ?? "auto"
-  return OpenPool.open(layerOf(configuration), {
+export const openPool = async (
+  configuration?: string | Configuration,
+  { log, model, onForgotten, signals = "auto" }: OpenOptions = {}
+): Promise<Pool> =>
+  OpenPool.open(layerOf(configuration, log), {
     handlesSignals: signals === "on" || (signals === "auto" && !Signals.isTestRun()),
-    onForgotten: options.onForgotten
+    model,
+    onForgotten
   })
-}

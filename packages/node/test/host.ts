@@ -1,6 +1,7 @@
 /** Programs that own servers, run and ended as processes of their own. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { constants } from "node:os"
+import * as path from "node:path"
 import { Deferred, Effect } from "effect"
 import { eventually, fixture, makeTag } from "./system.ts"
 
@@ -21,13 +22,18 @@ export const worst = ["ignore-end", "ignore-term", "helper:pipes", "helper:sessi
 export const settings = (program: Program, tag: string): string =>
   JSON.stringify({ run: "runMain", act: "wait", ...program, env: { TAG: tag } })
 
-/** Runs a fixture; what is left of it is killed with the scope. */
+/** Programs are told of no test runner: what they do without one is the subject. */
+const outsideOfTests = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^VITEST/.test(name)))
+
+/** Runs a fixture of ours by its name, or another by its path; what is left of it is killed with the scope. */
 export const run = Effect.fnUntraced(function* (name: string, argument: string, execArgv: ReadonlyArray<string> = []) {
   const ended = yield* Deferred.make<number>()
   const output = { stdout: "", stderr: "" }
   const child = yield* Effect.acquireRelease(
     Effect.sync((): ChildProcess => {
-      const child = spawn(process.execPath, ["--conditions=@scoped-mcp/source", ...execArgv, fixture(name), argument])
+      const script = path.isAbsolute(name) ? name : fixture(name)
+      const args = ["--conditions=@scoped-mcp/source", ...execArgv, script, argument]
+      const child = spawn(process.execPath, args, { env: outsideOfTests() })
       child.stdout.on("data", (chunk) => (output.stdout += String(chunk)))
       child.stderr.on("data", (chunk) => (output.stderr += String(chunk)))
       child.stdin.on("error", () => {}) // it has ended

@@ -10,15 +10,20 @@ import {
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Stream from "effect/Stream"
+import * as Scope from "effect/Scope"
 import type {
+  AgentTools,
+  AskOptions,
   CallOptions,
   CallTool,
-  Content,
+  Chat,
+  ChatOptions,
   Event,
   GetPrompt,
+  ModelOptions,
   Pool,
   ReadResource,
   ServerDefinition,
@@ -29,6 +34,7 @@ import type {
   Warmed
 } from "../types.ts"
 import { parseServer } from "./configuration.ts"
+import * as EventReaders from "./EventReaders.ts"
 import { plain } from "./plain.ts"
 import { run } from "./run.ts"
 import * as Signals from "./signals.ts"
@@ -37,6 +43,7 @@ type Services = McpPool.McpPool | ProcessOwner.ProcessOwner
 
 export interface Behaviour {
   readonly handlesSignals: boolean
+  readonly model: ModelOptions | undefined
   readonly onForgotten: ((namespace: string) => void) | undefined
 }
 
@@ -49,7 +56,7 @@ const callOptions = (options: CallOptions): CallEngine.CallOptions => ({
 const resultOf = (result: RuntimeResult.ToolResult): ToolResult => ({
   server: result.server,
   tool: result.tool,
-  content: result.content as ReadonlyArray<Content>,
+  content: result.content,
   structuredContent: result.structuredContent,
   text: result.text,
   raw: result.raw
@@ -58,6 +65,9 @@ const resultOf = (result: RuntimeResult.ToolResult): ToolResult => ({
 /** What a pool owns. It knows nothing of the pool's handle, so that the handle can be collected. */
 class Owned implements Signals.Closable {
   readonly context: Context.Context<Services>
+  readonly readers = EventReaders.make()
+  /** Of the conversations. */
+  readonly scope = Scope.makeUnsafe("parallel")
   readonly #dispose: () => Promise<void>
   #closing: Promise<void> | undefined
 
@@ -72,19 +82,22 @@ class Owned implements Signals.Closable {
 
   readonly kill = (): void => Context.get(this.context, ProcessOwner.ProcessOwner).killAll()
 
-  readonly close = (limit?: number): Promise<void> => {
-    Signals.remove(this)
-    return (this.#closing ??= this.#close(limit))
+  /** Closes once. A limit is this caller's own: when it has passed, what is left is killed, and nobody waits for the rest. */
+  readonly close = async (limit?: number): Promise<void> => {
+    this.#closing ??= this.#close().finally(() => Signals.remove(this))
+    if (limit === undefined) return this.#closing
+    const passed = Promise.withResolvers<void>()
+    const timer = setTimeout(() => {
+      this.kill()
+      passed.resolve()
+    }, limit)
+    await Promise.race([this.#closing, passed.promise]).finally(() => clearTimeout(timer))
   }
 
-  async #close(limit: number | undefined): Promise<void> {
-    const close = this.pool.close
-    await run(
-      this.context,
-      limit === undefined
-        ? close
-        : Effect.timeoutOrElse(close, { duration: Duration.millis(limit), orElse: () => Effect.sync(this.kill) })
-    )
+  async #close(): Promise<void> {
+    await run(this.context, Scope.close(this.scope, Exit.void))
+    await run(this.context, this.pool.close)
+    await this.readers.ended()
     await this.#dispose()
   }
 }
@@ -110,20 +123,23 @@ export class OpenPool implements Pool {
   readonly namespace: string
   readonly #owned: Owned
 
-  private constructor(owned: Owned, namespace: string) {
+  readonly #model: ModelOptions | undefined
+
+  private constructor(owned: Owned, namespace: string, model: ModelOptions | undefined) {
     this.namespace = namespace
     this.#owned = owned
+    this.#model = model
   }
 
   static async open(
     layer: Layer.Layer<Services, ConfigFile.ConfigError>,
-    { handlesSignals, onForgotten }: Behaviour
+    { handlesSignals, model, onForgotten }: Behaviour
   ): Promise<Pool> {
     const runtime = ManagedRuntime.make(layer)
     const context = await run(Context.empty(), runtime.contextEffect)
     const owned = new Owned(context, () => runtime.dispose())
     const { namespace } = await run(context, owned.pool.stats)
-    const pool = new OpenPool(owned, namespace)
+    const pool = new OpenPool(owned, namespace, model)
     forgotten.register(pool, { owned, namespace, tell: onForgotten ?? warn }, owned)
     if (handlesSignals) Signals.add(owned)
     return pool
@@ -149,6 +165,25 @@ export class OpenPool implements Pool {
         call.signal
       )
     )
+
+  readonly ask = async (text: string, { signal, ...options }: AskOptions = {}): Promise<string> => {
+    await using chat = await this.chat(options)
+    return await chat.ask(text, { signal })
+  }
+
+  readonly chat = async (options: ChatOptions = {}): Promise<Chat> => {
+    const { context, scope } = this.#owned
+    const { openChat } = await import("./agent.ts")
+    return openChat(context, scope, { ...options, model: { ...this.#model, ...options.model } })
+  }
+
+  readonly agentTools = async ({
+    servers,
+    signal
+  }: Pick<ChatOptions, "servers"> & Pick<CallOptions, "signal"> = {}): Promise<AgentTools> => {
+    const { agentTools } = await import("./agent.ts")
+    return agentTools(this.#owned.context, servers, signal)
+  }
 
   readonly readResource = async (read: ReadResource): Promise<Readonly<Record<string, unknown>>> =>
     this.#run((pool) => pool.readResource({ server: read.server, uri: read.uri, ...callOptions(read) }), read.signal)
@@ -191,11 +226,18 @@ export class OpenPool implements Pool {
   readonly status = async (server: string): Promise<Status> =>
     plain(await this.#run((pool) => pool.status(server))) as Status
 
-  readonly events = (): AsyncIterable<Event> =>
-    Stream.toAsyncIterableWith(
-      Stream.map(this.#owned.pool.events, (event) => plain(event) as Event),
-      this.#owned.context
-    )
+  readonly events = (): AsyncIterable<Event> => ({
+    [Symbol.asyncIterator]: () => this.#read(this.#owned.readers.add(this.#owned.pool.events, this.#owned.context))
+  })
+
+  // A generator holds its receiver: a pool that is listened to is not forgotten.
+  async *#read(reader: EventReaders.Reader): AsyncGenerator<Event, void> {
+    try {
+      for await (const event of reader.events) yield plain(event) as Event
+    } finally {
+      reader.leave()
+    }
+  }
 
   readonly register = async (server: string, definition: ServerDefinition): Promise<void> =>
     this.#run((pool) => Effect.flatMap(parseServer(server, definition), (source) => pool.replace(server, source)))
@@ -209,7 +251,7 @@ export class OpenPool implements Pool {
   readonly close = async (limit?: number): Promise<void> => {
     forgotten.unregister(this.#owned)
     await this.#owned.close(limit)
-  }
+  };
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()

@@ -8,7 +8,7 @@ import { ConfigError } from "../errors.ts"
 import { error } from "./plain.ts"
 
 /** What a promise is rejected with, for whatever reason an effect has ended. */
-export const rejection = (cause: Cause.Cause<unknown>, signal?: AbortSignal): unknown => {
+const rejection = (cause: Cause.Cause<unknown>, signal?: AbortSignal): unknown => {
   if (signal?.aborted === true && Cause.hasInterruptsOnly(cause)) return signal.reason
   const failed = Cause.squash(cause)
   if (failed instanceof McpError.McpError) return error(failed)
