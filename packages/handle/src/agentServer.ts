@@ -24,6 +24,8 @@ export interface AgentServer {
     options?: { signal?: AbortSignal }
   ) => Promise<Array<Content>>
   readonly invalidateToolsCache: () => Promise<void>
+  /** What the model is told of a call that failed: our own words, which say what to try. */
+  errorFunction: (failed: { error: unknown }) => string
 }
 
 /** @since 0.1.0 */
@@ -39,18 +41,16 @@ export interface AgentServerTool {
   }
 }
 
-/** The SDK reads these four keywords of every schema, present or not. */
-const complete = (schema: Readonly<Record<string, unknown>>): AgentServerTool["inputSchema"] => ({
-  properties: {},
-  required: [],
-  additionalProperties: true,
-  ...schema,
-  type: "object"
-})
+/**
+ * The SDK reads `properties` and `required` of every schema. What a schema says of further properties is left as it is: to the
+ * SDK, absent is something else than allowed.
+ */
+const complete = (schema: Readonly<Record<string, unknown>>) =>
+  ({ properties: {}, required: [], ...schema, type: "object" }) as unknown as AgentServerTool["inputSchema"]
 
 /**
  * The server of that name for `new Agent({ mcpServers: [agentServer(pool, "files")] })`. The pool lists and caches; a tool
- * that fails is rejected with `ToolError`, which the SDK tells the model.
+ * that fails is rejected with `ToolError`, whose message the model gets.
  *
  * @since 0.1.0
  */
@@ -64,6 +64,7 @@ export const agentServer = (pool: Pool, server: string): AgentServer => {
     },
     close: nothing,
     invalidateToolsCache: nothing,
+    errorFunction: ({ error }) => (error instanceof Error ? error.message : String(error)),
     listTools: async () =>
       (await pool.tools(server)).map(({ description, inputSchema, name }) => ({
         name,

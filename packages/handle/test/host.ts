@@ -22,8 +22,7 @@ export interface Program {
     | "listen"
   /** For `leave`: how soon. */
   readonly turns?: number
-  /** Seconds. */
-  readonly closeTimeout?: number
+  readonly closeTimeout?: string
   readonly signals?: "auto" | "on" | "off"
 }
 

@@ -41,7 +41,7 @@ describe.concurrent("a program in plain JavaScript", { timeout: 60_000 }, () => 
     ["reject", 1]
   ] as const)("leaves nothing when it ends by `%s`, with exit code %i", ([act, code]) =>
     Effect.gen(function* () {
-      const program = yield* host({ servers, act, closeTimeout: 2 })
+      const program = yield* host({ servers, act, closeTimeout: "2 seconds" })
       yield* program.said("ready")
       assert.strictEqual(yield* end(program, inGoodOrder), code)
       const inOrder = act === "succeed" || act === "fail"

@@ -20,10 +20,11 @@ export const worst = ["ignore-end", "ignore-term", "helper:pipes", "helper:sessi
 
 /** The argument of `fixtures/host.mjs`. The tag is only in the environment of its servers. */
 export const settings = (program: Program, tag: string): string =>
-  JSON.stringify({ run: "runMain", act: "wait", ...program, env: { TAG: tag } })
+  JSON.stringify({ run: "runMain", act: "wait", ...program, script: fixture("server.mjs"), env: { TAG: tag } })
 
 /** Programs are told of no test runner: what they do without one is the subject. */
-const outsideOfTests = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VITEST")))
+const outsideOfTests = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VITEST")))
 
 /** Runs a fixture of ours by its name, or another by its path; what is left of it is killed with the scope. */
 export const run = Effect.fnUntraced(function* (name: string, argument: string, execArgv: ReadonlyArray<string> = []) {
@@ -53,8 +54,12 @@ export const run = Effect.fnUntraced(function* (name: string, argument: string, 
   return { child, ended: Deferred.await(ended), output, said }
 })
 
-/** Runs `fixtures/host.mjs` as a program of its own. */
-export const host = Effect.fnUntraced(function* (program: Program, execArgv?: ReadonlyArray<string>) {
+/** Runs `fixtures/host.mjs`, or another program that understands its argument, as a program of its own. */
+export const host = Effect.fnUntraced(function* (
+  program: Program,
+  execArgv?: ReadonlyArray<string>,
+  script = "host.mjs"
+) {
   const tag = makeTag()
-  return { ...(yield* run("host.mjs", settings(program, tag), execArgv)), tag }
+  return { ...(yield* run(script, settings(program, tag), execArgv)), tag }
 })
