@@ -39,7 +39,7 @@ describe.concurrent("a program in plain JavaScript", { timeout: 60_000 }, () => 
     ["exit", 7],
     ["throw", 1],
     ["reject", 1]
-  ] as const)("leaves nothing when it ends by `%s`, with exit code %i", ([act, code]) =>
+  ] as const)("leaves nothing when it ends by %s, with exit code %i", ([act, code]) =>
     Effect.gen(function* () {
       const program = yield* host({ servers, act, closeTimeout: "2 seconds" })
       yield* program.said("ready")

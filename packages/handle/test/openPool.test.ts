@@ -276,7 +276,7 @@ describe("the end of a pool", () => {
     await pool.close()
   })
 
-  it("is at once with `using`, for what cannot wait", async () => {
+  it("is at once with using, for what cannot wait", async () => {
     const tag = makeTag()
     const open = await openPool(configuration(tag, "ignore-end", "ignore-term"))
     await open.warmup()
