@@ -20,6 +20,8 @@ export interface Program {
     | "listener"
     | "forget"
     | "listen"
+    | "tools"
+    | "chat"
   /** For `leave`: how soon. */
   readonly turns?: number
   readonly closeTimeout?: string

@@ -162,9 +162,13 @@ describe.concurrent("a pool that nobody holds any more", { timeout: 60_000 }, ()
     })
   )
 
-  it.live("stays open as long as its events are read", () =>
+  it.live.each([
+    ["its events are read", "listen"],
+    ["somebody has its tools", "tools"],
+    ["a conversation goes on", "chat"]
+  ] as const)("stays open as long as %s", ([, act]) =>
     Effect.gen(function* () {
-      const program = yield* host({ servers: [[]], act: "listen" }, ["--expose-gc"])
+      const program = yield* host({ servers: [[]], act }, ["--expose-gc"])
       yield* program.said("still open")
       assert.strictEqual(yield* end(program, inGoodOrder), 0)
       assert.notInclude(program.output.stdout, "Closing")

@@ -98,6 +98,8 @@ describe("a pool", () => {
     assert.include(tags, "ConnectionOpened")
     assert.strictEqual(tags.at(-1), "PoolEnded")
     assert.isNumber(seen.find(({ _tag }) => _tag === "ConnectionOpened")?.["openedIn"])
+    // Who comes later hears of nothing any more.
+    for await (const event of pool.events()) assert.fail(event._tag)
   })
 
   it("takes servers while it is open, and lets them go", async () => {
@@ -220,12 +222,14 @@ describe("a failing call is rejected with", () => {
   })
 
   it("ConfigError, one line for each mistake, before anything is started", async () => {
+    const listeners = process.listenerCount("exit")
     const error = await rejection(openPool({ servers: { one: { comand: "npx" }, two: { url: "not an address" } } }))
     assert.instanceOf(error, ConfigError)
     assert.isAtLeast(error.problems.length, 2)
     assert.strictEqual(error.message.split("\n").length, error.problems.length)
     const missing = await rejection(openPool("no-such-file.yaml"))
     assert.isTrue(missing instanceof ConfigError && missing.file === "no-such-file.yaml")
+    assert.strictEqual(process.listenerCount("exit"), listeners)
   })
 })
 

@@ -31,8 +31,8 @@ export const make = (): EventReaders => {
       const queue = Effect.runSync(Queue.sliding<PoolEvent.PoolEvent, Cause.Done>(kept))
       const left = new AbortController()
       const reading = run(context, Stream.runIntoQueue(events, queue), left.signal)
-        // Whoever has left wants to hear of nothing, that included.
-        .catch(() => {})
+        // Interrupted: the reader has left, or the pool had ended before he came.
+        .catch(() => Effect.runSync(Effect.asVoid(Queue.end(queue))))
         .finally(() => running.delete(reading))
       running.add(reading)
       return { events: Stream.toAsyncIterable(Stream.fromQueue(queue)), leave: () => left.abort() }

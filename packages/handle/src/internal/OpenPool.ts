@@ -33,6 +33,7 @@ import type {
   ToolResult,
   Warmed
 } from "../types.ts"
+import type { Run as AgentRun } from "./agent.ts"
 import { parseServer } from "./configuration.ts"
 import * as EventReaders from "./EventReaders.ts"
 import { plain } from "./plain.ts"
@@ -136,7 +137,10 @@ export class OpenPool implements Pool {
     { handlesSignals, model, onForgotten }: Behaviour
   ): Promise<Pool> {
     const runtime = ManagedRuntime.make(layer)
-    const context = await run(Context.empty(), runtime.contextEffect)
+    const context = await run(Context.empty(), runtime.contextEffect).catch(async (error: unknown) => {
+      await runtime.dispose()
+      throw error
+    })
     const owned = new Owned(context, () => runtime.dispose())
     const { namespace } = await run(context, owned.pool.stats)
     const pool = new OpenPool(owned, namespace, model)
@@ -151,6 +155,8 @@ export class OpenPool implements Pool {
   ): Promise<A> {
     return run(this.#owned.context, f(this.#owned.pool), signal)
   }
+
+  readonly #runWithPool: AgentRun = (effect, signal) => run(this.#owned.context, effect, signal)
 
   readonly callTool = async (call: CallTool): Promise<ToolResult> =>
     resultOf(
@@ -172,9 +178,8 @@ export class OpenPool implements Pool {
   }
 
   readonly chat = async (options: ChatOptions = {}): Promise<Chat> => {
-    const { context, scope } = this.#owned
     const { openChat } = await import("./agent.ts")
-    return openChat(context, scope, { ...options, model: { ...this.#model, ...options.model } })
+    return openChat(this.#runWithPool, this.#owned.scope, { ...options, model: { ...this.#model, ...options.model } })
   }
 
   readonly agentTools = async ({
@@ -182,7 +187,7 @@ export class OpenPool implements Pool {
     signal
   }: Pick<ChatOptions, "servers"> & Pick<CallOptions, "signal"> = {}): Promise<AgentTools> => {
     const { agentTools } = await import("./agent.ts")
-    return agentTools(this.#owned.context, servers, signal)
+    return agentTools(this.#runWithPool, servers, signal)
   }
 
   readonly readResource = async (read: ReadResource): Promise<Readonly<Record<string, unknown>>> =>

@@ -1,7 +1,6 @@
 /** What needs a model, or speaks to one: loaded when it is first asked for. */
 import { Agent, type AgentError as RuntimeError, McpToolkit, OpenAiModel } from "@scoped-mcp/agent"
 import type { McpPool } from "@scoped-mcp/core"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +10,6 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { AgentError, ConfigError } from "../errors.ts"
 import type { AgentTools, CallOptions, Chat, ChatOptions, ModelOptions } from "../types.ts"
-import { run } from "./run.ts"
 
 const modelOf = (options: ModelOptions) => {
   const model = options.model ?? process.env["OPENAI_MODEL"]
@@ -35,40 +33,44 @@ const modelOf = (options: ModelOptions) => {
 const toError = ({ agent, message, reason }: RuntimeError.AgentError): AgentError =>
   new AgentError(message, { agent, reason: reason._tag }, reason)
 
+/** Runs what needs the pool. Whoever keeps it keeps the pool's handle from being forgotten. */
+export type Run = <A, E>(effect: Effect.Effect<A, E, McpPool.McpPool>, signal?: AbortSignal) => Promise<A>
+
 /** A conversation that lives as long as the scope, unless it is closed before. */
 export const openChat = async (
-  pool: Context.Context<McpPool.McpPool>,
+  run: Run,
   scope: Scope.Scope,
   { instructions, maxSteps, model, servers, timeout }: ChatOptions
 ): Promise<Chat> => {
   const layer = modelOf(model ?? {})
-  const own = await run(pool, Scope.fork(scope))
-  const context = await run(pool, Layer.buildWithScope(layer, own))
-  const agent = await run(
-    Context.merge(pool, Context.add(context, Scope.Scope, own)),
-    Agent.make({
-      instructions,
-      maxSteps,
-      servers,
-      turnTimeout: timeout === undefined ? undefined : Duration.millis(timeout)
+  const turnTimeout = timeout === undefined ? undefined : Duration.millis(timeout)
+  const { agent, own } = await run(
+    Effect.gen(function* () {
+      const own = yield* Scope.fork(scope)
+      const model = yield* Layer.buildWithScope(layer, own)
+      const agent = yield* Agent.make({ instructions, maxSteps, servers, turnTimeout }).pipe(
+        Effect.provideContext(model),
+        Scope.provide(own)
+      )
+      return { agent, own }
     })
   )
-  const close = () => run(pool, Scope.close(own, Exit.void))
+  const close = () => run(Scope.close(own, Exit.void))
   return {
-    ask: async (text, options) => run(pool, Effect.mapError(agent.ask(text), toError), options?.signal),
+    ask: async (text, options) => run(Effect.mapError(agent.ask(text), toError), options?.signal),
     close,
     [Symbol.asyncDispose]: close
   }
 }
 
 export const agentTools = async (
-  pool: Context.Context<McpPool.McpPool>,
+  run: Run,
   servers: ReadonlyArray<string> | undefined,
   signal: AbortSignal | undefined
 ): Promise<AgentTools> => {
-  const toolkit = await run(pool, McpToolkit.make({ servers, mode: "direct" }), signal)
+  const toolkit = await run(McpToolkit.make({ servers, mode: "direct" }), signal)
   const call = async (name: string, input: unknown, options: Pick<CallOptions, "signal"> = {}) => {
-    const { content, failure } = await run(pool, toolkit.call({ name, arguments: input }), options.signal)
+    const { content, failure } = await run(toolkit.call({ name, arguments: input }), options.signal)
     if (failure !== undefined) return JSON.stringify(failure)
     return content.map((part) => (part.type === "text" ? part.text : JSON.stringify(part))).join("\n")
   }
