@@ -123,6 +123,13 @@ export class Overloaded extends named<{ scope: string; running: number; waiting:
 export class CircuitOpen extends named<{ retryAfter: number; lastFailure: string }>()("CircuitOpen") {}
 
 /**
+ * The connection is open, but fails its health checks; `failures` of them in a row.
+ *
+ * @since 0.1.0
+ */
+export class Unhealthy extends named<{ check: string; detail: string; failures: number }>()("Unhealthy") {}
+
+/**
  * The connection ended while the request was on its way.
  *
  * @since 0.1.0
@@ -156,9 +163,13 @@ export class AuthRequired extends named<{
  *
  * @since 0.1.0
  */
-export class ProtocolError extends named<{ request: string; code?: number; detail: string; data?: unknown }>()(
-  "ProtocolError"
-) {}
+export class ProtocolError extends named<{
+  request: string
+  status?: number
+  code?: number
+  detail: string
+  data?: unknown
+}>()("ProtocolError") {}
 
 /**
  * No credentials could be had for the server. `code` is the authorisation server's own error.
@@ -199,6 +210,17 @@ export class ToolError extends named<{ tool: string; text: string; result: unkno
  * @since 0.1.0
  */
 export class InvalidResult extends named<{ request: string; detail: string }>()("InvalidResult") {}
+
+/**
+ * A skill, or a file of it, is not what the server says it is, and must not be used.
+ *
+ * @since 0.1.0
+ */
+export class SkillRejected extends named<{
+  uri: string
+  check: "Entry" | "Unlisted" | "Size" | "Digest" | "Frontmatter"
+  detail: string
+}>()("SkillRejected") {}
 
 /**
  * A message is larger than its limit.
@@ -244,6 +266,13 @@ export class Suspended extends named()("Suspended") {}
  */
 export class PoolClosed extends named<{ state: "Stopped" | "Closed" }>()("PoolClosed") {}
 
+/**
+ * A connection on loan was used after it had been given back.
+ *
+ * @since 0.1.0
+ */
+export class LeaseEnded extends named()("LeaseEnded") {}
+
 /** Every class by the name of its reason. */
 export const byReason = {
   ConnectFailed,
@@ -251,6 +280,7 @@ export const byReason = {
   CallTimeout,
   Overloaded,
   CircuitOpen,
+  Unhealthy,
   ConnectionLost,
   SessionExpired,
   AuthRequired,
@@ -260,12 +290,14 @@ export const byReason = {
   ProtocolError,
   ToolError,
   InvalidResult,
+  SkillRejected,
   MessageTooLarge,
   UnknownServer,
   UnknownTool,
   ServerDisabled,
   Suspended,
-  PoolClosed
+  PoolClosed,
+  LeaseEnded
 }
 
 /**

@@ -18,6 +18,7 @@ export {
   InputRequired,
   InvalidArguments,
   InvalidResult,
+  LeaseEnded,
   McpError,
   MessageTooLarge,
   Overloaded,
@@ -25,8 +26,10 @@ export {
   ProtocolError,
   ServerDisabled,
   SessionExpired,
+  SkillRejected,
   Suspended,
   ToolError,
+  Unhealthy,
   UnknownServer,
   UnknownTool
 } from "./errors.ts"

@@ -29,6 +29,7 @@ const reasons: { readonly [Tag in Runtime.Reason["_tag"]]: Extract<Runtime.Reaso
   }),
   Overloaded: new Runtime.Overloaded({ server, scope: "Pool", running: 100, waiting: 1000 }),
   CircuitOpen: new Runtime.CircuitOpen({ server, retryAfter: Duration.seconds(4), lastFailure: "it died" }),
+  Unhealthy: new Runtime.Unhealthy({ server, check: "ping", detail: "no answer", failures: 3 }),
   ConnectionLost: new Runtime.ConnectionLost({
     server,
     detail: "its process has ended",
@@ -51,12 +52,14 @@ const reasons: { readonly [Tag in Runtime.Reason["_tag"]]: Extract<Runtime.Reaso
     server,
     request,
     code: -32603,
+    status: 500,
     detail: "internal",
     data: { more: [1] },
     delivery: "Answered"
   }),
   ToolError: new Runtime.ToolError({ server, tool: "read", text: "no such file", result: { isError: true } }),
   InvalidResult: new Runtime.InvalidResult({ server, request, detail: "no content" }),
+  SkillRejected: new Runtime.SkillRejected({ server, uri: "skill://a", check: "Digest", detail: "another one" }),
   MessageTooLarge: new Runtime.MessageTooLarge({
     server,
     request,
@@ -68,7 +71,8 @@ const reasons: { readonly [Tag in Runtime.Reason["_tag"]]: Extract<Runtime.Reaso
   UnknownTool: new Runtime.UnknownTool({ server, tool: "raed", nearest: ["read"] }),
   ServerDisabled: new Runtime.ServerDisabled({ server, why: "the variable TOKEN is not set" }),
   Suspended: new Runtime.Suspended({ server }),
-  PoolClosed: new Runtime.PoolClosed({ server, state: "Closed" })
+  PoolClosed: new Runtime.PoolClosed({ server, state: "Closed" }),
+  LeaseEnded: new Runtime.LeaseEnded({ server })
 }
 
 const fieldsOf = (value: object) =>
