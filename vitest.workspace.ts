@@ -14,7 +14,7 @@ export default defineConfig({
     testTimeout: 20_000,
     silent: "passed-only",
     reporters: process.env["CI"] === undefined ? ["default"] : ["default", ["json", { outputFile: ".ci/report.json" }]],
-    projects: ["core", "node", "testing", "sql", "cli", "agent", "conformance"].map((name) => ({
+    projects: ["core", "node", "testing", "sql", "cli", "agent", "handle", "conformance"].map((name) => ({
       extends: true as const,
       test: { name, root: `packages/${name}`, include: ["test/**/*.test.ts"], setupFiles: [leakCheck] }
     }))

@@ -22,10 +22,8 @@ const platformOf = (name: string) => ({
   cpu: processors.filter((processor) => new RegExp(`[-_.]${processor}([-_.]|$)`).test(name)).slice(0, 1)
 })
 
-const files =
-  process.argv.length > 2
-    ? process.argv.slice(2)
-    : ["package-lock.json", "packages/bench/package-lock.json", "packages/conformance/package-lock.json"]
+const folders = [".", "packages/bench", "packages/conformance", "examples/effect-3", "examples/handle"]
+const files = process.argv.length > 2 ? process.argv.slice(2) : folders.map((folder) => `${folder}/package-lock.json`)
 for (const file of files) {
   const lock = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, Entry> }
   let added = 0

@@ -55,7 +55,11 @@ it.effect("model and servers are one line", () => {
     ({ results }) => results[0]?.text ?? ""
   ])
   const noPlatform = Layer.mergeAll(
-    Layer.succeed(ProcessOwner.ProcessOwner, { added: () => ({}), spawn: () => Effect.die("no process") }),
+    Layer.succeed(ProcessOwner.ProcessOwner, {
+      added: () => ({}),
+      killAll: () => {},
+      spawn: () => Effect.die("no process")
+    }),
     Layer.succeed(HttpDispatcher.HttpDispatcher, {
       dispatch: () => () => {},
       fetch: () => Promise.reject(new Error("none"))

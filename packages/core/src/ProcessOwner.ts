@@ -96,5 +96,7 @@ export class ProcessOwner extends Context.Service<
      * There may be secrets among them.
      */
     readonly added: (policy: InheritEnv) => Readonly<Record<string, string>>
+    /** Kills all that has been started and has not ended, at once and without waiting: for exits that cannot wait. */
+    readonly killAll: () => void
   }
 >()("@scoped-mcp/core/ProcessOwner") {}

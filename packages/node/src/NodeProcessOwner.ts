@@ -141,19 +141,16 @@ export const make = Effect.gen(function* () {
   const guard = yield* Guard.make(owner)
   const survey = Survey.make()
 
+  const killAll = () => {
+    if (live.size === 0) return
+    const seen = survey.now()
+    for (const tree of live) tree.signal(seen, "SIGKILL")
+  }
   // The last resort for `process.exit` and uncaught errors: synchronous, so that it runs where nothing else does.
   yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const killAll = () => {
-        if (live.size === 0) return
-        const seen = survey.now()
-        for (const tree of live) tree.signal(seen, "SIGKILL")
-      }
-      process.on("exit", killAll)
-      return killAll
-    }),
+    Effect.sync(() => process.on("exit", killAll)),
     // What a scope outside of ours still holds would have nobody to end it after this.
-    (killAll) =>
+    () =>
       Effect.sync(() => {
         killAll()
         process.off("exit", killAll)
@@ -195,7 +192,7 @@ export const make = Effect.gen(function* () {
     return { pid: child.pid!, write, stop }
   })
 
-  return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned, added: Environment.added })
+  return ProcessOwner.ProcessOwner.of({ spawn: spawnOwned, added: Environment.added, killAll })
 })
 
 /** @since 0.1.0 */

@@ -79,7 +79,8 @@ const unreachable = "a TestPool has no platform: its servers are in memory. Use 
 const noPlatform = Layer.mergeAll(
   Layer.succeed(ProcessOwner.ProcessOwner, {
     spawn: () => Effect.die(new Error(unreachable)),
-    added: () => ({})
+    added: () => ({}),
+    killAll: () => {}
   }),
   Layer.succeed(HttpDispatcher.HttpDispatcher, {
     dispatch: (_request, listener) => {

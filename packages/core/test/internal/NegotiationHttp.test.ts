@@ -22,6 +22,7 @@ const serving = (sent: Array<Sent>, answer: (sent: Sent) => Answer | undefined) 
   Layer.merge(
     Layer.succeed(ProcessOwner.ProcessOwner, {
       added: () => ({}),
+      killAll: () => {},
       spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
     }),
     Layer.succeed(HttpDispatcher.HttpDispatcher, {

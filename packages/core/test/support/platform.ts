@@ -69,6 +69,7 @@ const noHttp = Layer.succeed(HttpDispatcher.HttpDispatcher, {
 
 const noProcesses = Layer.succeed(ProcessOwner.ProcessOwner, {
   added: () => ({}),
+  killAll: () => {},
   spawn: ({ command }) => Effect.fail(new ProcessOwner.SpawnFailed({ command, detail: "no processes here" }))
 })
 
@@ -84,6 +85,7 @@ export const processes = (
     noHttp,
     Layer.succeed(ProcessOwner.ProcessOwner, {
       added: () => ({}),
+      killAll: () => {},
       spawn: (command, listener) =>
         Effect.acquireRelease(
           Effect.sync(() => {
