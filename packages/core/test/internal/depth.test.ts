@@ -18,6 +18,8 @@ const withChild = <A, E>(
   }).pipe(Effect.provide(Platform.processes(children)), Effect.scoped)
 }
 
+const idOf = (frame: Record<string, unknown>) => frame["id"] as number
+
 const failure = (fiber: Fiber.Fiber<Exit.Exit<unknown, McpError.McpError>>) =>
   Effect.map(Fiber.join(fiber), (exit) => Option.getOrThrow(Exit.findErrorOption(exit)).reason)
 
@@ -33,11 +35,11 @@ describe("a message that is nested without end", () => {
           `"result":{"content":[],"structuredContent":${deep}}`
         ]) {
           const one = yield* start(connection.callTool({ tool: "one" }))
-          child.stdout(`{"jsonrpc":"2.0","id":${child.calls("one").at(-1)!["id"]},${answer}}\n`)
+          child.stdout(`{"jsonrpc":"2.0","id":${idOf(child.calls("one").at(-1)!)},${answer}}\n`)
           assert.deepInclude(yield* failure(one), { _tag: "InvalidResult", delivery: "Answered" })
         }
         const list = yield* start(connection.listTools)
-        const id = child.written.findLast(({ method }) => method === "tools/list")!["id"]
+        const id = idOf(child.written.findLast(({ method }) => method === "tools/list")!)
         const tool = `{"name":"t","inputSchema":{},"outputSchema":{"type":"object","allOf":${deep}}}`
         child.stdout(`{"jsonrpc":"2.0","id":${id},"result":{"tools":[${tool}]}}\n`)
         assert.deepInclude(yield* failure(list), { _tag: "InvalidResult" })
@@ -87,7 +89,7 @@ describe("a message that is nested without end", () => {
 
   it("is told from one with as many brackets in its texts, or side by side", () => {
     const brackets = "[".repeat(5_000)
-    const escaped = JSON.stringify(`\\"${brackets}\"${brackets}\\`)
+    const escaped = JSON.stringify(`\\"${brackets}"${brackets}\\`)
     const flat = `[${"[],{},".repeat(5_000)}0]`
     for (const value of [`"${brackets}"`, escaped, `[${escaped}]`, flat, "[".repeat(999) + "]".repeat(999)]) {
       const text = `{"jsonrpc":"2.0","id":1,"result":${value}}`
