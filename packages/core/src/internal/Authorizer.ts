@@ -26,6 +26,7 @@ import type { HttpAuth, Refusal } from "./HttpAuth.ts"
 import { failed, type OAuthEnv } from "./OAuthEnv.ts"
 import type { Obtained, Wanted } from "./OAuthSteps.ts"
 import * as OAuthSteps from "./OAuthSteps.ts"
+import { realTime } from "./realTime.ts"
 import * as RenewalGuard from "./RenewalGuard.ts"
 import { revoke } from "./revoke.ts"
 
@@ -69,8 +70,6 @@ interface Plan extends Pick<Wanted, "scope" | "resourceMetadataUrl"> {
 
 /** How long a refresh may go on when its owner closes, because the old token may be gone already. On real time. */
 const lastWords = Duration.seconds(1)
-
-const realTime = Clock.Clock.defaultValue()
 
 const renewAt = ({ expiresAt, obtainedAt }: Tokens): number =>
   expiresAt === undefined ? Infinity : expiresAt - Math.min(60_000, (expiresAt - obtainedAt) / 10)

@@ -26,6 +26,7 @@ import * as HttpSend from "./HttpSend.ts"
 import * as HttpSession from "./HttpSession.ts"
 import * as LineEnd from "./LineEnd.ts"
 import * as Noise from "./Noise.ts"
+import { realTime } from "./realTime.ts"
 import * as Redaction from "./redaction.ts"
 import * as SdkFace from "./SdkFace.ts"
 import * as SdkFaces from "./SdkFaces.ts"
@@ -234,7 +235,7 @@ export const make = Effect.fnUntraced(function* (
       const sessions = session.isModern() ? [] : session.held
       yield* Effect.forEach(sessions, release, { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(Duration.min(sessionDeleteTimeout, config.limits.closeTimeout)),
-        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+        Effect.provideService(Clock.Clock, realTime)
       )
       return "EndOfInput" as const
     }).pipe(Effect.uninterruptible)

@@ -9,6 +9,7 @@ import { cancelled, type Wire } from "../Wire.ts"
 import { isNestedTooDeep } from "./depth.ts"
 import { isRecord } from "./frames.ts"
 import * as LineEnd from "./LineEnd.ts"
+import { realTime } from "./realTime.ts"
 import * as SdkFaces from "./SdkFaces.ts"
 
 export const make = Effect.fnUntraced(function* (
@@ -75,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.catch((error) =>
           Effect.as(Effect.logWarning(`The transport of "${server}" failed to close`, error), "Survived" as const)
         ),
-        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+        Effect.provideService(Clock.Clock, realTime)
       )
     }).pipe(Effect.uninterruptible)
   )
