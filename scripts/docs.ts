@@ -46,11 +46,11 @@ const options = (values: object, prefix = ""): ReadonlyArray<readonly [string, s
   )
 
 const readme = "packages/core/README.md"
-const rows = readFileSync(readme, "utf8").split("## Options of a server")[1]!.split("\n## ")[0]!
+const rows = readFileSync(readme, "utf8").split("## Options of a server")[1].split("\n## ")[0]
 const shownOptions = new Map(
   [...rows.matchAll(/^\| `([^`]+)` \|[^|]+\| ([^|]+) \|/gm)].map(([, name, value]) => [
     name,
-    value!.replaceAll("`", "").trim()
+    value.replaceAll("`", "").trim()
   ])
 )
 for (const [name, value] of options(defaults)) {
