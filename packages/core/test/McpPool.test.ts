@@ -426,6 +426,24 @@ describe("limits", () => {
     })
   )
 
+  it.effect("leaves no place taken when the connection went during the wait for it, and no other can be opened", () =>
+    Effect.gen(function* () {
+      const busy = new ScriptedPeer()
+      const peer = new ScriptedPeer({ handshake: (session) => (session === 0 ? "answer" : "drop") })
+      const pool = yield* make({ memory: peer.source(), busy: busy.source() }, { maxConcurrency: 1 })
+      yield* pool.callTool(echo)
+      const running = yield* start(pool.callTool({ server: "busy", tool: "hang" }))
+      yield* busy.until(() => busy.ran("hang") === 1)
+      const waiting = yield* start(pool.callTool(echo))
+      yield* eventually(() => Effect.map(pool.stats, (stats) => stats.waiting === 1))
+      yield* pool.evict(server)
+      yield* Fiber.interrupt(running)
+      assert.strictEqual(failure(yield* Fiber.join(waiting))._tag, "ConnectFailed")
+      assert.deepInclude(yield* pool.stats, { running: 0, waiting: 0 })
+      yield* pool.callTool({ server: "busy", tool: "echo" })
+    })
+  )
+
   it.effect("counts the opening into acquireTimeout", () =>
     Effect.gen(function* () {
       const peer = new ScriptedPeer({ handshake: () => "ignore" })
