@@ -27,9 +27,9 @@ const versionOf = (name: string): string =>
 /** The newest Effect 3 is that of its example. */
 const effect3 = (
   JSON.parse(readFileSync(path.join(root, "examples/effect-3/package.json"), "utf8")) as {
-    readonly dependencies: Readonly<Record<string, string>>
+    readonly dependencies: { readonly effect: string }
   }
-).dependencies["effect"]
+).dependencies.effect
 
 const names = ["core", "node", "agent", "handle"] as const
 const packed = await run(

@@ -27,7 +27,7 @@ const start = (name: string, ...args: ReadonlyArray<string>) => {
   return { child, output, mark, ended: once(child, "close") }
 }
 
-test("a program on Effect 3 calls tools, cancels what it gives up, and leaves nothing", async () => {
+void test("a program on Effect 3 calls tools, cancels what it gives up, and leaves nothing", async () => {
   const { ended, mark, output } = start("run")
   const [code] = await ended
   assert.match(output.text, /stock: 12 tea, 3 milk \(in 1 block\)/)
@@ -36,7 +36,7 @@ test("a program on Effect 3 calls tools, cancels what it gives up, and leaves no
   assert.deepEqual(alive(mark), [])
 })
 
-test("a signal in the middle of a call ends the program and its server", async () => {
+void test("a signal in the middle of a call ends the program and its server", async () => {
   const { child, ended, mark, output } = start("signal", "--wait")
   while (!output.text.includes("waiting")) await once(child.stdout, "data")
   assert.ok(alive(mark).length >= 2)

@@ -50,7 +50,7 @@ const expected: Readonly<Record<string, ReadonlyArray<RegExp>>> = {
 }
 
 for (const [name, texts] of Object.entries(expected)) {
-  test(`coming from: ${name} does the same job, and leaves nothing`, async () => {
+  void test(`coming from: ${name} does the same job, and leaves nothing`, async () => {
     await using api = await endpoint()
     const { ended, left, output } = start(`coming-from/${name}.ts`, {
       OPENAI_BASE_URL: api.url,

@@ -8,7 +8,7 @@ for (const [framework, endsBy] of [
   ["hono", [0, null]],
   ["httpRouter", [130, null]]
 ] as const) {
-  test(`${framework}: start-up warms, the routes answer, shutdown closes and leaves nothing`, async () => {
+  void test(`${framework}: start-up warms, the routes answer, shutdown closes and leaves nothing`, async () => {
     const { child, ended, left, output, said } = start(`web/${framework}.ts`)
     const base = await said(/http:\/\/[\d.]+:\d+/)
     const get = (path: string, method = "GET") => fetch(base + path, { method, headers: { connection: "close" } })

@@ -20,5 +20,5 @@ const counted = (async () => {
   return undefined
 })()
 await Promise.all([pool.close(), pool.close()])
-console.log(`closed: ${await counted}`)
+console.log("closed:", await counted)
 console.log(`left: ${(await pool.stats()).registeredServers.length}`)

@@ -8,6 +8,7 @@ import { servers } from "../servers.ts"
 const pool = await openPool({ servers })
 await pool.warmup()
 
+// Express 5 passes on what such a handler is rejected with.
 const app = express()
 app.use(nodeRoutes(pool))
 app.get("/price/:thing", async (request, response) => {
