@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Limits, McpConnection, type McpError, ServerConfig } from "@scoped-mcp/core"
-import { Effect, Exit, Fiber, Option } from "effect"
+import { Effect, Exit, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Platform from "../support/platform.ts"
 
@@ -43,6 +43,27 @@ describe("StdioWire", () => {
         assert.isTrue(noise.every((line) => line.length <= 200))
       })
     )
+  )
+
+  it.effect.prop(
+    "answers its calls through whatever bytes come between: invalid UTF-8, halves of messages, in any pieces",
+    [Schema.Array(Schema.Uint8Array), Schema.Int],
+    ([rubbish, cut]) =>
+      withChild((connection, child) =>
+        Effect.gen(function* () {
+          const step = 1 + (Math.abs(cut) % 11)
+          const send = (bytes: Uint8Array) => {
+            for (let at = 0; at < bytes.length; at += step) child.stdout(bytes.subarray(at, at + step))
+          }
+          for (const bytes of [new TextEncoder().encode('{"jsonrpc":"2.0","method":"notif'), ...rubbish]) {
+            const running = yield* call(connection, "t")
+            const id = child.calls("t").at(-1)!["id"]
+            send(bytes)
+            send(new TextEncoder().encode(`\n${JSON.stringify({ jsonrpc: "2.0", id, result: answer })}\n`))
+            assert.isTrue(Exit.isSuccess(yield* Fiber.join(running)))
+          }
+        })
+      )
   )
 
   it.effect("fails a call at once whose answer is no message, and no other", () =>
